@@ -1,0 +1,22 @@
+//! wsabi is a WebSocket engine behind a C ABI: RFC 6455, client and server.
+//!
+//! C programs use `include/wsabi.h`; Rust programs use the types below, which are what the C
+//! functions call.
+
+mod delivery;
+mod error;
+mod ffi;
+mod net;
+mod options;
+mod proto;
+mod reactor;
+mod runtime;
+mod server;
+mod socket;
+
+pub use delivery::{Event, Handler, MessageKind, Payload};
+pub use error::{Error, Result, Sentence};
+pub use options::Options;
+pub use runtime::{Delivery, Runtime};
+pub use server::Server;
+pub use socket::{Fact, Message, ReadyState, Socket, Stats};

@@ -1,0 +1,211 @@
+//! Options: a template of settings for any number of sockets and servers. Every value is checked
+//! here, once, so that nothing below has to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tungstenite::http::{HeaderName, HeaderValue};
+
+use crate::error::{Error, Result};
+use crate::proto::handshake;
+use crate::reactor::Settings;
+
+/// Settings of sockets and servers, copied by each that is made with them.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    settings: Arc<Settings>,
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a subprotocol, behind those that are there: a token of RFC 6455 §4.1, not yet present
+    /// in any letter case.
+    pub fn add_subprotocol(&mut self, name: &str) -> Result<()> {
+        if !handshake::is_token(name) {
+            return Err(argument(format!("subprotocol {name:?} is not a token")));
+        }
+        let settings = Arc::make_mut(&mut self.settings);
+        if settings.subprotocols.iter().any(|it| it.eq_ignore_ascii_case(name)) {
+            return Err(argument(format!("subprotocol {name:?} is there already")));
+        }
+        settings.subprotocols.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Adds a header field to the request of a client or the response of a server. Fields that
+    /// the library writes itself are refused.
+    pub fn add_header(&mut self, name: &str, value: &str) -> Result<()> {
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            return Err(argument(format!("header name {name:?} is not a token")));
+        }
+        if handshake::is_owned_header(name) {
+            return Err(argument(format!("header {name:?} is written by the library itself")));
+        }
+        check_header_value(value)?;
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.headers.push((name.to_owned(), value.to_owned()));
+        Ok(())
+    }
+
+    /// Sets the Origin of the request; empty: none, which is the default.
+    pub fn set_origin(&mut self, origin: &str) -> Result<()> {
+        check_header_value(origin)?;
+        self.edit().origin = non_empty(origin);
+        Ok(())
+    }
+
+    /// Sets the User-Agent of the request; empty: none, which is the default.
+    pub fn set_user_agent(&mut self, user_agent: &str) -> Result<()> {
+        check_header_value(user_agent)?;
+        self.edit().user_agent = non_empty(user_agent);
+        Ok(())
+    }
+
+    /// Sets the largest message that is received, in bytes; at least 1. Default: 16 MiB.
+    pub fn set_max_message(&mut self, bytes: u64) -> Result<()> {
+        self.edit().max_message = at_least_one("max_message", bytes)?;
+        Ok(())
+    }
+
+    /// Sets how many payload bytes may wait to be sent; at least 1. Default: 64 MiB.
+    pub fn set_max_buffered(&mut self, bytes: u64) -> Result<()> {
+        self.edit().max_buffered = at_least_one("max_buffered", bytes)?;
+        Ok(())
+    }
+
+    /// Sets the buffered amount at which a Drain event comes. Default: 1 MiB.
+    pub fn set_low_water(&mut self, bytes: u64) {
+        self.edit().low_water = bytes;
+    }
+
+    /// Sets the largest frame that is sent, in bytes; 0, the default: messages are not split.
+    pub fn set_max_frame(&mut self, bytes: u64) {
+        self.edit().max_frame = if bytes == 0 { u64::MAX } else { bytes };
+    }
+
+    /// Sets the time from the start to the open event; zero: no limit. Default: 10 s.
+    pub fn set_connect_timeout(&mut self, timeout: Duration) {
+        self.edit().connect_timeout = non_zero(timeout);
+    }
+
+    /// Sets the time from the beginning of the end to the close event. Default: 3 s.
+    pub fn set_close_timeout(&mut self, timeout: Duration) {
+        self.edit().close_timeout = timeout;
+    }
+
+    /// Sets after how long without a received byte a ping is sent; zero: never. Default: 20 s.
+    pub fn set_ping_interval(&mut self, interval: Duration) {
+        self.edit().ping_interval = non_zero(interval);
+    }
+
+    /// Sets how long a ping may stay unanswered; zero: for ever. Default: 20 s.
+    pub fn set_pong_timeout(&mut self, timeout: Duration) {
+        self.edit().pong_timeout = non_zero(timeout);
+    }
+
+    /// Sets how long no message may pass either way; zero, the default: for ever.
+    pub fn set_idle_timeout(&mut self, timeout: Duration) {
+        self.edit().idle_timeout = non_zero(timeout);
+    }
+
+    /// Sets how many connections a server holds at a time; 0, the default: no limit.
+    pub fn set_max_connections(&mut self, connections: u32) {
+        self.edit().max_connections = connections;
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    fn edit(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
+    }
+}
+
+fn argument(sentence: String) -> Error {
+    Error::Argument(sentence.into())
+}
+
+fn check_header_value(value: &str) -> Result<()> {
+    // RFC 9110 §5.5: a field value has no control characters, and CR or LF would start a field.
+    if HeaderValue::from_str(value).is_err() {
+        return Err(argument(format!("header value {value:?} has a control character")));
+    }
+    if value.trim_matches([' ', '\t']).len() != value.len() {
+        return Err(argument(format!("header value {value:?} begins or ends with a space")));
+    }
+    Ok(())
+}
+
+fn at_least_one(name: &str, bytes: u64) -> Result<u64> {
+    if bytes == 0 {
+        return Err(argument(format!("{name} of 0 bytes lets no message pass")));
+    }
+    Ok(bytes)
+}
+
+fn non_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn non_zero(duration: Duration) -> Option<Duration> {
+    (!duration.is_zero()).then_some(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subprotocols_are_tokens_and_unique_in_any_letter_case() {
+        let mut options = Options::new();
+        options.add_subprotocol("chat.v1").unwrap();
+        for bad in ["", "a b", "a,b", "/echo", "\u{e4}", "CHAT.V1", "a\0"] {
+            let error = options.add_subprotocol(bad).unwrap_err();
+            assert!(matches!(error, Error::Argument(_)), "{bad:?}");
+        }
+        assert_eq!(options.settings().subprotocols, ["chat.v1"]);
+    }
+
+    #[test]
+    fn headers_that_could_split_or_shadow_the_handshake_are_refused() {
+        let mut options = Options::new();
+        options.add_header("Authorization", "Bearer x").unwrap();
+        for (name, value) in [
+            ("", "x"),
+            ("a b", "x"),
+            ("a:", "x"),
+            ("X", "a\r\nb"),
+            ("X", "a\nb"),
+            ("X", "a\0b"),
+            ("X", " a"),
+            ("Host", "x"),
+            ("upgrade", "x"),
+            ("CONNECTION", "x"),
+            ("Sec-WebSocket-Key", "x"),
+            ("sec-websocket-anything", "x"),
+            ("Content-Length", "3"),
+            ("Transfer-Encoding", "chunked"),
+        ] {
+            assert!(options.add_header(name, value).is_err(), "{name:?}: {value:?}");
+        }
+        assert_eq!(options.settings().headers.len(), 1);
+        assert!(options.set_origin("a\r\nb").is_err());
+        assert!(options.set_user_agent("a\0").is_err());
+    }
+
+    #[test]
+    fn a_clone_is_not_changed_by_its_origin() {
+        let mut options = Options::new();
+        let clone = options.clone();
+        options.set_max_message(5).unwrap();
+        assert_eq!(clone.settings().max_message, 16 << 20);
+        assert_eq!(options.settings().max_message, 5);
+        assert!(options.set_max_message(0).is_err());
+        assert!(options.set_max_buffered(0).is_err());
+    }
+}

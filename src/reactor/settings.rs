@@ -1,0 +1,57 @@
+//! What a connection has to know of its options: plain values, already checked.
+
+use std::time::Duration;
+
+/// The settings of a socket or of a server's sockets. Shared, never changed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Subprotocols, in order of preference. A client offers them, a server chooses among them.
+    pub subprotocols: Vec<String>,
+    /// Further header fields of the request (client) or of the response (server).
+    pub headers: Vec<(String, String)>,
+    /// The Origin header field of the request.
+    pub origin: Option<String>,
+    /// The User-Agent header field of the request, or the Server field of the response.
+    pub user_agent: Option<String>,
+    /// Largest message that is received, in bytes of payload.
+    pub max_message: u64,
+    /// Most payload bytes that wait to be sent.
+    pub max_buffered: u64,
+    /// The buffered amount at which a Drain event follows a time above it.
+    pub low_water: u64,
+    /// Largest frame that is sent, in bytes of payload; `u64::MAX`: messages are not split.
+    pub max_frame: u64,
+    /// From the start to the open event.
+    pub connect_timeout: Option<Duration>,
+    /// From the beginning of the end to the close event.
+    pub close_timeout: Duration,
+    /// A ping is sent after this long without a received byte.
+    pub ping_interval: Option<Duration>,
+    /// How long a ping may stay unanswered.
+    pub pong_timeout: Option<Duration>,
+    /// How long no message may pass.
+    pub idle_timeout: Option<Duration>,
+    /// Most connections that a server holds at a time; 0: no limit.
+    pub max_connections: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            subprotocols: Vec::new(),
+            headers: Vec::new(),
+            origin: None,
+            user_agent: None,
+            max_message: 16 << 20,
+            max_buffered: 64 << 20,
+            low_water: 1 << 20,
+            max_frame: u64::MAX,
+            connect_timeout: Some(Duration::from_secs(10)),
+            close_timeout: Duration::from_secs(3),
+            ping_interval: Some(Duration::from_secs(20)),
+            pong_timeout: Some(Duration::from_secs(20)),
+            idle_timeout: None,
+            max_connections: 0,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Runtime: the threads that run connections.
