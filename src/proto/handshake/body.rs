@@ -146,3 +146,130 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::HeadReader;
+    use super::*;
+
+    fn body(head: &str) -> Body {
+        let head = format!("HTTP/1.1 {head}\r\n\r\n");
+        let (_, head) = HeadReader::of_responses().receive(head.as_bytes()).unwrap();
+        Body::of_response(&head.unwrap())
+    }
+
+    #[test]
+    fn bodies_end_as_their_framing_says_in_any_pieces() {
+        for (head, wire, bytes, complete) in [
+            ("204 x\r\nContent-Length: 5", "", "", true),
+            ("304 x", "", "", true),
+            ("404 x\r\nContent-Length: 0", "", "", true),
+            ("404 x\r\nContent-Length: 5", "hello", "hello", true),
+            ("404 x\r\nContent-Length: 5", "helloworld", "hello", true),
+            ("404 x\r\nContent-Length: 6", "hello", "hello", false),
+            ("404 x", "hello", "hello", false),
+            ("404 x\r\nContent-Length: x", "hello", "hello", false),
+            (
+                "404 x\r\nContent-Length: 99999999999999999999",
+                "hello",
+                "hello",
+                false,
+            ),
+            (
+                "404 x\r\nContent-Length: 3\r\nContent-Length: 4",
+                "hello",
+                "hello",
+                false,
+            ),
+            ("404 x\r\nTransfer-Encoding: gzip", "hello", "hello", false),
+            (CHUNKED, "5\r\nhello\r\n0\r\n\r\n", "hello", true),
+            (
+                CHUNKED,
+                "005;a=b\r\nhello\r\n1 \r\n!\r\n0\r\na: b\r\n\r\n",
+                "hello!",
+                true,
+            ),
+            (
+                CHUNKED,
+                "A\r\n0123456789\r\n0;x\r\n\r\nmore",
+                "0123456789",
+                true,
+            ),
+            (CHUNKED, "5\r\nhello\r\n0\r\n", "hello", false),
+            (CHUNKED, "5\r\nhel", "hel", false),
+            (CHUNKED, "ffffffffffffffff\r\nhello", "hello", false),
+            (CHUNKED, "10000000000000000\r\nhello", "", true),
+            (CHUNKED, "x\r\nhello", "", true),
+            (CHUNKED, "-1\r\nhello", "", true),
+            (CHUNKED, "2\r\nhello", "he", true),
+        ] {
+            for size in 1..=wire.len().max(1) {
+                let mut body = body(head);
+                for piece in wire.as_bytes().chunks(size) {
+                    body.receive(piece);
+                }
+                assert_eq!(
+                    body.bytes(),
+                    bytes.as_bytes(),
+                    "{head:?}, {wire:?} by {size}"
+                );
+                assert_eq!(body.is_complete(), complete, "{head:?}, {wire:?} by {size}");
+                assert_eq!(body.into_bytes(), bytes.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_length_counts_for_nothing_beside_chunks() {
+        let mut body = body("404 x\r\nContent-Length: 2\r\nTransfer-Encoding: CHUNKED");
+        body.receive(b"3\r\nabc\r\n");
+        assert!(!body.is_complete());
+        body.receive(b"0\r\n\r\n");
+        assert!(body.is_complete());
+        assert_eq!(body.bytes(), b"abc");
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_kept_and_waited_for() {
+        let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
+        for (head, piece) in [
+            ("404 x", "x".repeat(5000)),
+            (
+                "404 x\r\nContent-Length: 18446744073709551615",
+                "x".repeat(5000),
+            ),
+            (CHUNKED, chunk.clone()),
+            (CHUNKED, chunk.repeat(100)),
+        ] {
+            let mut body = body(head);
+            let mut pieces = 0;
+            while !body.is_complete() {
+                body.receive(piece.as_bytes());
+                pieces += 1;
+            }
+            assert_eq!(body.bytes().len(), MAX_BODY, "{head:?}");
+            assert!(pieces <= 17, "{head:?}: {pieces}");
+        }
+    }
+
+    #[test]
+    fn endless_framing_ends_the_body() {
+        for (start, piece) in [
+            ("", "00000000"),
+            ("5;", "extended"),
+            ("0\r\n", "a: b\r\n"),
+            ("", "1\r\nx\r\n"),
+        ] {
+            let mut body = body(CHUNKED);
+            body.receive(start.as_bytes());
+            let mut received = 0;
+            while !body.is_complete() {
+                body.receive(piece.as_bytes());
+                received += piece.len();
+            }
+            assert!(received <= MAX_RECEIVED, "{start:?} {piece:?}");
+        }
+    }
+
+    const CHUNKED: &str = "404 x\r\nTransfer-Encoding: gzip, chunked";
+}

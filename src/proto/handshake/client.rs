@@ -107,7 +107,8 @@ impl Client {
         Ok((input.len(), None))
     }
 
-    /// The stream has ended, or the time is up: what is to be said about it.
+    /// What is to be said when the stream ends before the handshake does; or when the time is up
+    /// for the body of a refusal.
     pub fn receive_eof(&mut self) -> Error {
         self.failure()
     }
@@ -272,3 +273,6 @@ fn malformed(error: HeadError) -> Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -349,3 +349,6 @@ fn is_field_line(line: &[u8]) -> bool {
         .is_some_and(is_token_bytes)
         && line.contains(&b':')
 }
+
+#[cfg(test)]
+mod tests;

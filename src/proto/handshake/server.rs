@@ -109,12 +109,12 @@ impl Upgrade {
     }
 
     /// Path and query.
-    pub fn target(&self) -> &str {
+    pub fn target(&self) -> Cow<'_, str> {
         let target = self.head.target();
         match split_absolute(target) {
-            Some((_, "")) => "/",
-            Some((_, rest)) => rest,
-            None => target,
+            Some((_, rest)) if rest.starts_with('/') => Cow::Borrowed(rest),
+            Some((_, query)) => Cow::Owned(format!("/{query}")),
+            None => Cow::Borrowed(target),
         }
     }
 
@@ -334,3 +334,6 @@ fn malformed(error: HeadError) -> Refusal {
         sentence,
     )
 }
+
+#[cfg(test)]
+mod tests;
