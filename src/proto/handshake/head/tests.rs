@@ -269,6 +269,8 @@ fn a_head_has_at_most_the_limit_of_bytes_however_they_come() {
             }
         }
     }
+    let unended = format!("{start}{}", "y".repeat(MAX_HEAD - start.len()));
+    assert_eq!(response(unended.as_bytes()), Err(HeadError::TooLong));
     let mut reader = HeadReader::of_responses();
     let endless = "HTTP/1.1 100 \r\n\r\n".repeat(MAX_HEAD);
     let mut rest = endless.as_bytes();
