@@ -5,7 +5,7 @@
 
 mod delivery;
 mod error;
-mod ffi;
+
 mod net;
 mod options;
 mod proto;
@@ -13,10 +13,11 @@ mod reactor;
 mod runtime;
 mod server;
 mod socket;
+mod threads;
 
 pub use delivery::{Event, Handler, MessageKind, Payload};
 pub use error::{Error, Result, Sentence};
 pub use options::Options;
-pub use runtime::{Delivery, Runtime};
+pub use runtime::{Delivery, Hook, Runtime, set_thread_hooks};
 pub use server::Server;
 pub use socket::{Fact, Message, ReadyState, Socket, Stats};

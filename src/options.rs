@@ -29,7 +29,11 @@ impl Options {
             return Err(argument(format!("subprotocol {name:?} is not a token")));
         }
         let settings = Arc::make_mut(&mut self.settings);
-        if settings.subprotocols.iter().any(|it| it.eq_ignore_ascii_case(name)) {
+        if settings
+            .subprotocols
+            .iter()
+            .any(|it| it.eq_ignore_ascii_case(name))
+        {
             return Err(argument(format!("subprotocol {name:?} is there already")));
         }
         settings.subprotocols.push(name.to_owned());
@@ -43,7 +47,9 @@ impl Options {
             return Err(argument(format!("header name {name:?} is not a token")));
         }
         if handshake::is_owned_header(name) {
-            return Err(argument(format!("header {name:?} is written by the library itself")));
+            return Err(argument(format!(
+                "header {name:?} is written by the library itself"
+            )));
         }
         check_header_value(value)?;
         let settings = Arc::make_mut(&mut self.settings);
@@ -133,10 +139,14 @@ fn argument(sentence: String) -> Error {
 fn check_header_value(value: &str) -> Result<()> {
     // RFC 9110 §5.5: a field value has no control characters, and CR or LF would start a field.
     if HeaderValue::from_str(value).is_err() {
-        return Err(argument(format!("header value {value:?} has a control character")));
+        return Err(argument(format!(
+            "header value {value:?} has a control character"
+        )));
     }
     if value.trim_matches([' ', '\t']).len() != value.len() {
-        return Err(argument(format!("header value {value:?} begins or ends with a space")));
+        return Err(argument(format!(
+            "header value {value:?} begins or ends with a space"
+        )));
     }
     Ok(())
 }
@@ -191,7 +201,10 @@ mod tests {
             ("Content-Length", "3"),
             ("Transfer-Encoding", "chunked"),
         ] {
-            assert!(options.add_header(name, value).is_err(), "{name:?}: {value:?}");
+            assert!(
+                options.add_header(name, value).is_err(),
+                "{name:?}: {value:?}"
+            );
         }
         assert_eq!(options.settings().headers.len(), 1);
         assert!(options.set_origin("a\r\nb").is_err());

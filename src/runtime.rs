@@ -1,1 +1,183 @@
 //! Runtime: the threads that run connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::net::Resolver;
+use crate::reactor::{Command, LiveCount, Mailbox, Worker};
+use crate::threads;
+pub use crate::threads::{Hook, set_hooks as set_thread_hooks};
+
+/// Where handlers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// On the runtime's threads, as things happen.
+    Threads,
+    /// Inside a call of the application.
+    Poll,
+}
+
+/// I/O threads, shared by any number of sockets and servers. Clones are the same runtime, which
+/// lives until [`Runtime::free`].
+#[derive(Clone)]
+pub struct Runtime {
+    core: Arc<Core>,
+}
+
+struct Core {
+    workers: Arc<[Arc<Mailbox>]>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    next: AtomicUsize,
+    live: Arc<LiveCount>,
+    freed: AtomicBool,
+}
+
+const MOST_THREADS: u32 = 64;
+/// The default runtime's threads, where the machine has as many processors.
+const DEFAULT_THREADS: usize = 4;
+
+impl Runtime {
+    /// Starts `threads` I/O threads, 1 to 64.
+    pub fn new(threads: u32, delivery: Delivery) -> Result<Self> {
+        if delivery != Delivery::Threads {
+            let sentence = "delivery on poll is not supported, only on threads";
+            return Err(Error::Argument(sentence.into()));
+        }
+        if !(1..=MOST_THREADS).contains(&threads) {
+            let sentence = format!("{threads} threads are not from 1 to {MOST_THREADS}");
+            return Err(Error::Argument(sentence.into()));
+        }
+        let prepared: Vec<_> = (0..threads)
+            .map(|_| Worker::prepare())
+            .collect::<Result<_, _>>()
+            .map_err(|error| refused("descriptors", &error))?;
+        let workers: Arc<[_]> = prepared
+            .iter()
+            .map(|(_, mailbox)| Arc::clone(mailbox))
+            .collect();
+        let resolver = Arc::new(Resolver::new());
+        let runtime = Self {
+            core: Arc::new(Core {
+                workers: Arc::clone(&workers),
+                threads: Mutex::default(),
+                next: AtomicUsize::new(0),
+                live: Arc::default(),
+                freed: AtomicBool::new(false),
+            }),
+        };
+        for prepared in prepared {
+            let live = Arc::clone(&runtime.core.live);
+            let mut worker =
+                Worker::new(prepared, Arc::clone(&workers), Arc::clone(&resolver), live);
+            let thread = threads::spawn("wsabi", move || while worker.turn(None) {});
+            match thread {
+                Ok(thread) => runtime.core.threads.lock().push(thread),
+                Err(error) => {
+                    runtime.free();
+                    return Err(refused("a thread", &error));
+                }
+            }
+        }
+        Ok(runtime)
+    }
+
+    /// The process's own runtime, started at first use. It is never freed. After `fork` the child
+    /// gets one of its own.
+    pub fn process() -> Result<Self> {
+        static PROCESS: Mutex<Option<(u32, Runtime)>> = Mutex::new(None);
+        let pid = std::process::id();
+        let mut process = PROCESS.lock();
+        if let Some((owner, runtime)) = &*process
+            && *owner == pid
+        {
+            return Ok(runtime.clone());
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = cores.min(DEFAULT_THREADS) as u32;
+        let runtime = Self::new(threads, Delivery::Threads)?;
+        // The parent's threads do not exist here: its runtime must not be taken down.
+        std::mem::forget(process.replace((pid, runtime.clone())));
+        Ok(runtime)
+    }
+
+    /// Closes every socket with 1001 and every server, and waits until all are closed; without a
+    /// timeout for ever. From inside a handler it does not wait.
+    pub fn shutdown(&self, timeout: Option<Duration>) -> Result<()> {
+        let core = &self.core;
+        for worker in &*core.workers {
+            worker.push(Command::Shutdown);
+        }
+        let timeout = if self.is_current() {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        match core.live.wait_for_none(deadline) {
+            0 => Ok(()),
+            left => Err(Error::Timeout(
+                format!("{left} sockets are not closed yet").into(),
+            )),
+        }
+    }
+
+    /// Ends every connection and every thread. No handler runs afterwards: those of open sockets
+    /// are told on their threads before this returns. From inside a handler it does not wait for
+    /// that one, and the sockets of its thread end without events.
+    pub fn free(&self) {
+        let core = &self.core;
+        if core.freed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        for worker in &*core.workers {
+            worker.push(Command::Stop {
+                tell: !worker.is_current(),
+            });
+        }
+        let current = std::thread::current().id();
+        let threads = std::mem::take(&mut *core.threads.lock());
+        for thread in threads {
+            if thread.thread().id() != current {
+                // A thread of ours catches its panics.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    /// Whether it has been freed.
+    pub fn is_freed(&self) -> bool {
+        self.core.freed.load(Ordering::SeqCst)
+    }
+
+    /// Whether a handler of this runtime runs on the calling thread.
+    fn is_current(&self) -> bool {
+        self.core.workers.iter().any(|worker| worker.is_current())
+    }
+
+    /// The worker for the next connection.
+    pub(crate) fn worker(&self) -> Result<&Arc<Mailbox>> {
+        if self.is_freed() {
+            return Err(Error::Handle("the runtime has been freed".into()));
+        }
+        let next = self.core.next.fetch_add(1, Ordering::Relaxed);
+        Ok(&self.core.workers[next % self.core.workers.len()])
+    }
+
+    pub(crate) fn workers(&self) -> &[Arc<Mailbox>] {
+        &self.core.workers
+    }
+
+    pub(crate) fn live(&self) -> &Arc<LiveCount> {
+        &self.core.live
+    }
+}
+
+fn refused(what: &str, error: &std::io::Error) -> Error {
+    Error::Resource(format!("the system refused {what}: {error}").into())
+}

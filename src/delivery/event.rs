@@ -3,15 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-
-/// Whether a message is text or binary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageKind {
-    /// UTF-8, always valid.
-    Text,
-    /// Any bytes.
-    Binary,
-}
+pub use crate::proto::MessageKind;
 
 /// Bytes that are followed by a NUL which does not count, so that C can print them.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,13 @@
+//! Non-blocking bytes: names, addresses, connections. Knows no WebSocket and no events.
+
+mod listen;
+mod resolve;
+mod tcp;
+mod transport;
+mod url;
+
+pub use listen::Accepting;
+pub use resolve::Resolver;
+pub use tcp::{Progress, Race};
+pub use transport::{SHORT_READ_MEANS_EMPTY, Stream, Transport};
+pub use url::{Host, Url};

@@ -1,0 +1,149 @@
+//! A connected stream that both halves of a connection share: the I/O thread reads, whoever sends
+//! writes.
+
+use std::io::{self, IoSlice, Read};
+use std::net::Shutdown;
+
+use mio::Interest;
+use mio::event::Source;
+use mio::net::TcpStream;
+use socket2::SockRef;
+
+/// A socket of the system.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over the network.
+    Tcp(TcpStream),
+    /// On this machine.
+    #[cfg(unix)]
+    Unix(mio::net::UnixStream),
+}
+
+/// Where bytes go and come from. It never blocks.
+#[derive(Debug)]
+pub struct Transport {
+    stream: Stream,
+}
+
+/// Whether a read that does not fill its buffer has emptied the socket, so that the next arrival
+/// is announced. Where readiness is armed again only by a read that would block, it has not.
+pub const SHORT_READ_MEANS_EMPTY: bool = cfg!(unix);
+
+/// What `send` needs so that a dead peer is an error and not a signal.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const NO_SIGNAL: i32 = 0;
+
+impl Transport {
+    /// Takes a connected stream.
+    pub fn new(stream: Stream) -> Self {
+        let transport = Self { stream };
+        transport.prepare();
+        transport
+    }
+
+    /// Reads what there is.
+    pub fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let result = match &self.stream {
+                Stream::Tcp(stream) => (&mut &*stream).read(buf),
+                #[cfg(unix)]
+                Stream::Unix(stream) => (&mut &*stream).read(buf),
+            };
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes what the system takes. A dead peer is an error, never a signal.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self
+                .socket()
+                .send_vectored_with_flags(&[IoSlice::new(bytes)], NO_SIGNAL)
+            {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Says that nothing more will be written.
+    pub fn shutdown_write(&self) {
+        // It fails only where the connection is gone already.
+        let _ = self.socket().shutdown(Shutdown::Write);
+    }
+
+    /// Ends both directions, also for threads that still hold the transport.
+    pub fn shutdown(&self) {
+        let _ = self.socket().shutdown(Shutdown::Both);
+    }
+
+    /// The error that the system holds for this socket.
+    pub fn take_error(&self) -> Option<io::Error> {
+        self.socket().take_error().ok().flatten()
+    }
+
+    /// The address of the other end, for a person.
+    pub fn peer_address(&self) -> String {
+        match &self.stream {
+            Stream::Tcp(stream) => stream
+                .peer_addr()
+                .map_or_else(|_| String::new(), |address| address.to_string()),
+            #[cfg(unix)]
+            Stream::Unix(stream) => unix_address(stream.peer_addr()),
+        }
+    }
+
+    /// The address of this end, for a person.
+    pub fn local_address(&self) -> String {
+        match &self.stream {
+            Stream::Tcp(stream) => stream
+                .local_addr()
+                .map_or_else(|_| String::new(), |address| address.to_string()),
+            #[cfg(unix)]
+            Stream::Unix(stream) => unix_address(stream.local_addr()),
+        }
+    }
+
+    fn prepare(&self) {
+        let socket = self.socket();
+        if let Stream::Tcp(_) = self.stream {
+            // Frames are written as a whole, so that waiting for more only costs time.
+            let _ = socket.set_tcp_nodelay(true);
+        }
+        #[cfg(target_vendor = "apple")]
+        let _ = socket.set_nosigpipe(true);
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        match &self.stream {
+            Stream::Tcp(stream) => SockRef::from(stream),
+            #[cfg(unix)]
+            Stream::Unix(stream) => SockRef::from(stream),
+        }
+    }
+}
+
+impl Stream {
+    /// Asks for events in both directions.
+    pub fn register(&mut self, registry: &mio::Registry, token: mio::Token) -> io::Result<()> {
+        let source: &mut dyn Source = match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(unix)]
+            Self::Unix(stream) => stream,
+        };
+        registry.register(source, token, Interest::READABLE | Interest::WRITABLE)
+    }
+}
+
+#[cfg(unix)]
+fn unix_address(address: io::Result<std::os::unix::net::SocketAddr>) -> String {
+    let path = address
+        .ok()
+        .and_then(|it| it.as_pathname().map(|path| path.display().to_string()));
+    path.unwrap_or_default()
+}

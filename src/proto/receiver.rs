@@ -1,0 +1,346 @@
+//! From bytes to messages: the receiving half of a connection, both roles.
+
+use std::ops::Range;
+
+use super::buffer::{Buffer, OutOfMemory, Pool};
+use super::close::{self, BadClose, CloseFrame};
+use super::frame::{BadHeader, Header, Opcode};
+use super::mask::{self, Key};
+use super::utf8::{self, Utf8};
+use super::{MessageKind, Role};
+use crate::error::Error;
+
+/// What was found at the front of the input.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Step {
+    /// How many bytes of the input it took.
+    pub consumed: usize,
+    /// What is complete now.
+    pub received: Option<Received>,
+}
+
+/// Something complete.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A message; text has been found to be UTF-8.
+    Message(MessageKind, Location),
+    /// A ping, which wants an answer.
+    Ping(Location),
+    /// A pong.
+    Pong(Location),
+    /// The peer's last frame.
+    Close(CloseFrame),
+}
+
+/// Where a payload is, so that it need not be copied.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In the input, unmasked.
+    Input(Range<usize>),
+    /// In [`Receiver::assembled`].
+    Assembled,
+}
+
+/// Why the connection has to fail (RFC 6455 §7.1.7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For the Close frame.
+    pub code: u16,
+    /// For the application. The peer learns only the code.
+    pub error: Error,
+}
+
+/// Below this, what is missing of a payload is read with what follows it.
+const WORTH_A_READ: u64 = 16 << 10;
+/// The first step in which a message's buffer grows.
+const FIRST_ROOM: usize = 64 << 10;
+
+/// Reads frames and puts messages together.
+#[derive(Debug)]
+pub struct Receiver {
+    role: Role,
+    max_message: u64,
+    /// The message under way: its first frame has come, its last one has not been completed.
+    message: Option<MessageKind>,
+    /// The data frame under way: its header has come, its payload not wholly.
+    frame: Option<Rest>,
+    /// What has come of a message that did not come in one piece.
+    assembly: Buffer,
+    utf8: Utf8,
+    closed: bool,
+}
+
+/// What is missing of a data frame.
+#[derive(Debug)]
+struct Rest {
+    left: u64,
+    mask: Option<Key>,
+    /// Bytes of payload so far: where in the mask's key the next one begins.
+    offset: usize,
+    fin: bool,
+}
+
+impl Receiver {
+    /// Nothing received yet.
+    pub fn new(role: Role, max_message: u64) -> Self {
+        Self {
+            role,
+            max_message,
+            message: None,
+            frame: None,
+            assembly: Buffer::new(),
+            utf8: Utf8::default(),
+            closed: false,
+        }
+    }
+
+    /// Takes the next frame, or a piece of one, off the front of `input`, which is unmasked in
+    /// place. `None`: the rest has to come first; give these bytes again in front of it.
+    pub fn receive(&mut self, input: &mut [u8], pool: &mut Pool) -> Result<Option<Step>, Failure> {
+        if self.closed {
+            // RFC 6455 §5.5.1: what follows a Close frame is not looked at.
+            let consumed = input.len();
+            return Ok((consumed > 0).then_some(Step {
+                consumed,
+                received: None,
+            }));
+        }
+        if self.frame.is_some() {
+            let consumed = self.take_payload(input, pool)?;
+            let received = self.end_frame()?;
+            let progress = consumed > 0 || received.is_some();
+            return Ok(progress.then_some(Step { consumed, received }));
+        }
+        let Some((header, used)) = Header::parse(input, self.role, false)? else {
+            return Ok(None);
+        };
+        if header.opcode.is_control() {
+            return self.receive_control(header, used, input);
+        }
+        let kind = self.check_order(header.opcode)?;
+        self.check_size(header.len)?;
+        let whole = usize::try_from(header.len)
+            .ok()
+            .and_then(|len| Some(used..used.checked_add(len)?))
+            .filter(|range| range.end <= input.len());
+        if let Some(range) = whole
+            && header.fin
+            && self.message.is_none()
+        {
+            let payload = input.get_mut(range.clone()).unwrap_or_default();
+            if let Some(key) = header.mask {
+                mask::apply(key, 0, payload);
+            }
+            if kind == MessageKind::Text && !utf8::is_valid(payload) {
+                return Err(not_utf8());
+            }
+            let received = Some(Received::Message(kind, Location::Input(range.clone())));
+            return Ok(Some(Step {
+                consumed: range.end,
+                received,
+            }));
+        }
+        self.message = Some(kind);
+        self.frame = Some(Rest {
+            left: header.len,
+            mask: header.mask,
+            offset: 0,
+            fin: header.fin,
+        });
+        let payload = input.get_mut(used..).unwrap_or_default();
+        let taken = self.take_payload(payload, pool)?;
+        let received = self.end_frame()?;
+        Ok(Some(Step {
+            consumed: used.saturating_add(taken),
+            received,
+        }))
+    }
+
+    /// Room for the payload under way, if so much is missing that reading straight into the
+    /// message pays. Tell with [`Self::filled`] how much has been read. It grows with what has
+    /// come, never from the declared length.
+    pub fn room(&mut self) -> Option<&mut [u8]> {
+        let left = self.frame.as_ref()?.left;
+        if left < WORTH_A_READ {
+            return None;
+        }
+        let owned = self.assembly.capacity().saturating_sub(self.assembly.len());
+        let most = FIRST_ROOM.max(self.assembly.len()).max(owned);
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(most);
+        // Without memory here, the bytes go through the shared buffer, and fail there.
+        self.assembly.spare(wanted).ok()?.get_mut(..wanted)
+    }
+
+    /// Takes the first `len` bytes of [`Self::room`] as received.
+    pub fn filled(&mut self, len: usize) -> Result<Option<Received>, Failure> {
+        let before = self.assembly.len();
+        self.assembly.fill(len);
+        if let Some(rest) = &mut self.frame {
+            let piece = self.assembly.range_mut(before..before.saturating_add(len));
+            if let Some(key) = rest.mask {
+                mask::apply(key, rest.offset, piece);
+            }
+            rest.advance(len);
+            if self.message == Some(MessageKind::Text) && !self.utf8.feed(piece) {
+                return Err(not_utf8());
+            }
+        }
+        self.end_frame()
+    }
+
+    /// The payload that [`Location::Assembled`] names, and a NUL behind it.
+    pub fn assembled(&mut self) -> Result<&[u8], Failure> {
+        self.assembly.append(b"\0")?;
+        Ok(self.assembly.bytes())
+    }
+
+    /// Gives the memory of an assembled message back, after it was looked at.
+    pub fn recycle(&mut self, pool: &mut Pool) {
+        pool.give(std::mem::take(&mut self.assembly));
+    }
+
+    fn receive_control(
+        &mut self,
+        header: Header,
+        used: usize,
+        input: &mut [u8],
+    ) -> Result<Option<Step>, Failure> {
+        let range = used..used.saturating_add(usize::try_from(header.len).unwrap_or(usize::MAX));
+        let Some(payload) = input.get_mut(range.clone()) else {
+            return Ok(None);
+        };
+        if let Some(key) = header.mask {
+            mask::apply(key, 0, payload);
+        }
+        let consumed = range.end;
+        let received = match header.opcode {
+            Opcode::Ping => Received::Ping(Location::Input(range)),
+            Opcode::Pong => Received::Pong(Location::Input(range)),
+            _ => {
+                self.closed = true;
+                Received::Close(CloseFrame::parse(payload)?)
+            }
+        };
+        Ok(Some(Step {
+            consumed,
+            received: Some(received),
+        }))
+    }
+
+    /// RFC 6455 §5.4: the frames of two messages never mix.
+    fn check_order(&self, opcode: Opcode) -> Result<MessageKind, Failure> {
+        match (opcode, self.message) {
+            (Opcode::Continuation, Some(kind)) => Ok(kind),
+            (Opcode::Continuation, None) => Err(protocol("a continuation without a message")),
+            (_, Some(_)) => Err(protocol("a message begins inside another one")),
+            (Opcode::Text, None) => Ok(MessageKind::Text),
+            (_, None) => Ok(MessageKind::Binary),
+        }
+    }
+
+    /// Before any memory is asked for: the header alone is enough to refuse.
+    fn check_size(&self, len: u64) -> Result<(), Failure> {
+        let total = len.saturating_add(self.assembly.len() as u64);
+        if total <= self.max_message {
+            return Ok(());
+        }
+        let max = self.max_message;
+        let error =
+            Error::TooBig(format!("message of {total} bytes is over the limit of {max}").into());
+        Err(Failure {
+            code: close::TOO_BIG,
+            error,
+        })
+    }
+
+    /// Moves what `input` has of the payload under way into the assembly.
+    fn take_payload(&mut self, input: &mut [u8], pool: &mut Pool) -> Result<usize, Failure> {
+        let Some(rest) = &mut self.frame else {
+            return Ok(0);
+        };
+        let taken = usize::try_from(rest.left)
+            .unwrap_or(usize::MAX)
+            .min(input.len());
+        let piece = input.get_mut(..taken).unwrap_or_default();
+        if let Some(key) = rest.mask {
+            mask::apply(key, rest.offset, piece);
+        }
+        rest.advance(taken);
+        if self.message == Some(MessageKind::Text) && !self.utf8.feed(piece) {
+            return Err(not_utf8());
+        }
+        if self.assembly.capacity() == 0 {
+            self.assembly = pool.take();
+        }
+        self.assembly.append(piece)?;
+        Ok(taken)
+    }
+
+    /// Ends the data frame under way if nothing of it is missing, and its message with its last.
+    fn end_frame(&mut self) -> Result<Option<Received>, Failure> {
+        let Some(rest) = self.frame.take_if(|rest| rest.left == 0) else {
+            return Ok(None);
+        };
+        if !rest.fin {
+            return Ok(None);
+        }
+        let Some(kind) = self.message.take() else {
+            return Ok(None);
+        };
+        if kind == MessageKind::Text && !self.utf8.finish() {
+            return Err(not_utf8());
+        }
+        Ok(Some(Received::Message(kind, Location::Assembled)))
+    }
+}
+
+impl Rest {
+    fn advance(&mut self, len: usize) {
+        self.left = self.left.saturating_sub(len as u64);
+        self.offset = self.offset.wrapping_add(len);
+    }
+}
+
+impl From<BadHeader> for Failure {
+    fn from(bad: BadHeader) -> Self {
+        protocol(bad.to_string())
+    }
+}
+
+impl From<BadClose> for Failure {
+    fn from(bad: BadClose) -> Self {
+        match bad {
+            BadClose::Length => protocol("a Close frame with one byte of payload"),
+            BadClose::Code(code) => protocol(format!(
+                "a Close frame with code {code}, which must not be sent"
+            )),
+            BadClose::Reason => Self {
+                code: close::INVALID_DATA,
+                error: Error::Encoding("the close reason is not UTF-8".into()),
+            },
+        }
+    }
+}
+
+impl From<OutOfMemory> for Failure {
+    fn from(OutOfMemory: OutOfMemory) -> Self {
+        Self {
+            code: close::TOO_BIG,
+            error: Error::Resource("no memory for the message under way".into()),
+        }
+    }
+}
+
+fn protocol(sentence: impl Into<crate::error::Sentence>) -> Failure {
+    Failure {
+        code: close::PROTOCOL_ERROR,
+        error: Error::Protocol(sentence.into()),
+    }
+}
+
+fn not_utf8() -> Failure {
+    Failure {
+        code: close::INVALID_DATA,
+        error: Error::Encoding("text is not UTF-8".into()),
+    }
+}

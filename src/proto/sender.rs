@@ -1,0 +1,210 @@
+//! From messages to bytes: the sending half of a connection, both roles.
+
+use super::buffer::{Buffer, OutOfMemory};
+use super::close::CloseFrame;
+use super::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode};
+use super::mask::{self, Key};
+use super::utf8::Utf8;
+use super::{MessageKind, Role};
+use crate::error::{Error, Result};
+
+/// Makes frames, and keeps the order of a message that the application sends in pieces.
+#[derive(Debug)]
+pub struct Sender {
+    role: Role,
+    max_frame: usize,
+    /// The message that the application sends in pieces, between its first and its last one.
+    pieces: Option<Pieces>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pieces {
+    kind: MessageKind,
+    utf8: Utf8,
+}
+
+impl Sender {
+    /// Nothing sent yet. Messages are split into frames of at most `max_frame` bytes.
+    pub fn new(role: Role, max_frame: u64) -> Self {
+        let max_frame = usize::try_from(max_frame).unwrap_or(usize::MAX).max(1);
+        Self {
+            role,
+            max_frame,
+            pieces: None,
+        }
+    }
+
+    /// Begins a whole message.
+    pub fn message<'a>(&self, kind: MessageKind, payload: &'a [u8]) -> Result<Encoding<'a>> {
+        if self.pieces.is_some() {
+            let sentence = "a message that is sent in pieces has not been finished";
+            return Err(Error::State(sentence.into()));
+        }
+        Ok(self.encoding(opcode(kind), payload, true))
+    }
+
+    /// Begins the next piece of a message. Text may be cut inside a character.
+    pub fn piece<'a>(
+        &mut self,
+        kind: MessageKind,
+        piece: &'a [u8],
+        fin: bool,
+    ) -> Result<Encoding<'a>> {
+        let begun = self.pieces;
+        let mut pieces = begun.unwrap_or(Pieces {
+            kind,
+            utf8: Utf8::default(),
+        });
+        if pieces.kind != kind {
+            let sentence = "the pieces of a message have to be of one type";
+            return Err(Error::State(sentence.into()));
+        }
+        if kind == MessageKind::Text && !(pieces.utf8.feed(piece) && (!fin || pieces.utf8.finish()))
+        {
+            return Err(Error::Argument(
+                "the piece makes the text invalid UTF-8".into(),
+            ));
+        }
+        self.pieces = (!fin).then_some(pieces);
+        let opcode = if begun.is_some() {
+            Opcode::Continuation
+        } else {
+            opcode(kind)
+        };
+        Ok(self.encoding(opcode, piece, fin))
+    }
+
+    /// Appends a ping or a pong, whose payload the caller has limited to [`MAX_CONTROL`] bytes.
+    pub fn control(
+        &self,
+        opcode: Opcode,
+        payload: &[u8],
+        out: &mut Buffer,
+    ) -> Result<(), OutOfMemory> {
+        debug_assert!(opcode.is_control() && payload.len() <= MAX_CONTROL);
+        let mut encoding = self.encoding(opcode, payload, true);
+        encoding.max_frame = usize::MAX;
+        encoding.write(usize::MAX, out)
+    }
+
+    /// Appends a Close frame.
+    pub fn close(&self, frame: &CloseFrame, out: &mut Buffer) -> Result<(), OutOfMemory> {
+        let mut payload = Buffer::new();
+        if let Some(code) = frame.code {
+            payload.append(&code.to_be_bytes())?;
+            payload.append(frame.reason.as_bytes())?;
+        }
+        self.control(Opcode::Close, payload.bytes(), out)
+    }
+
+    fn encoding<'a>(&self, opcode: Opcode, payload: &'a [u8], fin: bool) -> Encoding<'a> {
+        Encoding {
+            role: self.role,
+            max_frame: self.max_frame,
+            opcode,
+            fin,
+            rest: payload,
+            frame_left: 0,
+            offset: 0,
+            key: None,
+            begun: false,
+        }
+    }
+}
+
+fn opcode(kind: MessageKind) -> Opcode {
+    match kind {
+        MessageKind::Text => Opcode::Text,
+        MessageKind::Binary => Opcode::Binary,
+    }
+}
+
+/// A payload on its way into a buffer, in one go or piece by piece.
+#[derive(Debug)]
+pub struct Encoding<'a> {
+    role: Role,
+    max_frame: usize,
+    /// Of the next frame.
+    opcode: Opcode,
+    /// Whether the last frame ends the message.
+    fin: bool,
+    rest: &'a [u8],
+    /// What is missing of the frame under way.
+    frame_left: usize,
+    offset: usize,
+    key: Option<Key>,
+    begun: bool,
+}
+
+impl Encoding<'_> {
+    /// Whether every byte is in a buffer.
+    pub fn is_done(&self) -> bool {
+        self.begun && self.rest.is_empty()
+    }
+
+    /// How many bytes of payload are not yet in a buffer.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// How many bytes all that is left takes in a buffer, at most.
+    pub fn wire_len(&self) -> usize {
+        let frames = self
+            .rest
+            .len()
+            .checked_div(self.max_frame)
+            .unwrap_or(0)
+            .saturating_add(1);
+        self.rest
+            .len()
+            .saturating_add(frames.saturating_mul(MAX_HEADER))
+    }
+
+    /// Appends headers and at most `payload` bytes of payload to `out`, copied and masked in one
+    /// pass.
+    pub fn write(&mut self, payload: usize, out: &mut Buffer) -> Result<(), OutOfMemory> {
+        let mut allowance = payload;
+        while !self.is_done() && (allowance > 0 || self.rest.is_empty()) {
+            if self.frame_left == 0 {
+                self.write_header(out)?;
+            }
+            let len = self.frame_left.min(allowance);
+            let (piece, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, &[]));
+            match self.key {
+                None => out.append(piece)?,
+                Some(key) => {
+                    let room = out.spare(piece.len())?;
+                    let room = room.get_mut(..piece.len()).unwrap_or_default();
+                    mask::copy(key, self.offset, piece, room);
+                    out.fill(piece.len());
+                }
+            }
+            self.rest = rest;
+            self.offset = self.offset.wrapping_add(len);
+            self.frame_left = self.frame_left.saturating_sub(len);
+            allowance = allowance.saturating_sub(len);
+        }
+        Ok(())
+    }
+
+    fn write_header(&mut self, out: &mut Buffer) -> Result<(), OutOfMemory> {
+        let len = self.rest.len().min(self.max_frame);
+        // RFC 6455 §5.3: the mask is fresh for every frame.
+        let mask = (self.role == Role::Client).then(mask::fresh_key);
+        let header = Header {
+            fin: self.fin && len == self.rest.len(),
+            rsv1: false,
+            opcode: self.opcode,
+            mask,
+            len: len as u64,
+        };
+        let (bytes, used) = header.format();
+        out.append(bytes.get(..used).unwrap_or_default())?;
+        self.begun = true;
+        self.key = mask;
+        self.offset = 0;
+        self.frame_left = len;
+        self.opcode = Opcode::Continuation;
+        Ok(())
+    }
+}

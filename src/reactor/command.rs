@@ -1,0 +1,148 @@
+//! What other threads ask of a worker, and how a worker that sleeps is woken.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use mio::Waker;
+use parking_lot::Mutex;
+
+use super::connection::Connection;
+use super::link::Link;
+use super::listener::Listener;
+use crate::proto::Pool;
+
+/// A request to a worker.
+pub enum Command {
+    /// Run this connection from here on.
+    Adopt(Box<Connection>),
+    /// Look at what this socket's application wants.
+    Attend(Arc<Link>),
+    /// The addresses of this socket's host.
+    Resolved(Arc<Link>, io::Result<Vec<SocketAddr>>),
+    /// Accept connections.
+    Listen(Box<Listener>),
+    /// Stop accepting for this server, and close its sockets with 1001.
+    CloseServer(u64),
+    /// Stop accepting, and close every socket with 1001.
+    Shutdown,
+    /// End every connection at once and return from the loop; with or without events.
+    Stop {
+        /// Whether the sockets' handlers hear of it.
+        tell: bool,
+    },
+}
+
+/// A worker as other threads see it.
+pub struct Mailbox {
+    /// Distinct in the process, never 0.
+    id: usize,
+    /// `None`: the worker has ended, and nothing is taken any more.
+    commands: Mutex<Option<Vec<Command>>>,
+    /// Whether the worker sleeps, or is about to, so that it has to be woken.
+    asleep: AtomicBool,
+    waker: Waker,
+    /// Emptied send buffers of its connections.
+    pub buffers: Mutex<Pool>,
+}
+
+thread_local! {
+    /// The worker whose turn runs on this thread (0: none), and the time of that turn.
+    static CURRENT: Cell<(usize, Option<Instant>)> = const { Cell::new((0, None)) };
+}
+
+impl Mailbox {
+    /// An empty one, which wakes its worker through `waker`.
+    pub fn new(waker: Waker) -> Self {
+        static NEXT_ID: AtomicUsize = AtomicUsize::new(1);
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            commands: Mutex::new(Some(Vec::new())),
+            asleep: AtomicBool::new(false),
+            waker,
+            buffers: Mutex::default(),
+        }
+    }
+
+    /// Hands a command over. False: the worker has ended, and the command is dropped.
+    pub fn push(&self, command: Command) -> bool {
+        let mut unheard = Some(command);
+        if let Some(commands) = &mut *self.commands.lock() {
+            commands.extend(unheard.take());
+        }
+        if unheard.is_some() {
+            return false;
+        }
+        if self.asleep.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            log::error!("a worker cannot be woken: {error}");
+        }
+        true
+    }
+
+    /// Takes all commands into `taken`, which is empty and keeps its memory for the next time.
+    pub fn take(&self, taken: &mut Vec<Command>) {
+        if let Some(commands) = &mut *self.commands.lock() {
+            std::mem::swap(commands, taken);
+        }
+    }
+
+    /// Takes no commands any more, and returns those that wait.
+    pub fn close(&self) -> Vec<Command> {
+        self.commands.lock().take().unwrap_or_default()
+    }
+
+    /// To be called before sleeping. False: commands wait, do not sleep.
+    pub fn may_sleep(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
+        if self.commands.lock().as_ref().is_none_or(Vec::is_empty) {
+            return true;
+        }
+        self.awake();
+        false
+    }
+
+    /// To be called after sleeping.
+    pub fn awake(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether this worker's turn runs on the calling thread: a handler is running.
+    pub fn is_current(&self) -> bool {
+        CURRENT.get().0 == self.id
+    }
+
+    /// Marks the calling thread as this worker's while the result lives.
+    pub fn enter(&self) -> Turn {
+        Turn {
+            before: CURRENT.replace((self.id, None)),
+        }
+    }
+}
+
+/// A worker's turn on the calling thread.
+pub struct Turn {
+    before: (usize, Option<Instant>),
+}
+
+impl Turn {
+    /// The time of everything that happens until the next call.
+    pub fn set_now(&self, now: Instant) {
+        CURRENT.set((CURRENT.get().0, Some(now)));
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+/// The time: inside a turn, that of the turn, without asking the system.
+pub fn now() -> Instant {
+    CURRENT.get().1.unwrap_or_else(Instant::now)
+}

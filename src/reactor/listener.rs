@@ -1,0 +1,132 @@
+//! A server's socket: accepts connections and hands them to the workers.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::{Interest, Registry, Token};
+
+use super::link::Link;
+use super::settings::Settings;
+use crate::delivery::Handler;
+use crate::net::{Accepting, Stream};
+
+/// Makes the handler of an accepted socket.
+type NewHandler = dyn Fn(&Arc<Link>) -> Arc<dyn Handler> + Send + Sync;
+
+/// What the connections of one server have in common.
+pub struct Acceptor {
+    /// Distinct in the process.
+    pub server: u64,
+    pub settings: Arc<Settings>,
+    /// "ws" or "wss".
+    pub scheme: &'static str,
+    new_handler: Box<NewHandler>,
+    connections: AtomicU32,
+}
+
+/// A place among a server's connections, free again when it is dropped.
+pub struct Seat {
+    acceptor: Arc<Acceptor>,
+}
+
+/// A listening socket in a worker.
+pub struct Listener {
+    pub acceptor: Arc<Acceptor>,
+    socket: Accepting,
+    /// Descriptors are used up: accepting again before this would only spin.
+    retry_at: Option<Instant>,
+    /// When the worker's timers call.
+    pub armed: Option<Instant>,
+}
+
+const RETRY: Duration = Duration::from_millis(100);
+
+impl Acceptor {
+    /// Of a server whose sockets get their handlers from `new_handler`.
+    pub fn new(
+        server: u64,
+        settings: Arc<Settings>,
+        scheme: &'static str,
+        new_handler: Box<NewHandler>,
+    ) -> Self {
+        Self {
+            server,
+            settings,
+            scheme,
+            new_handler,
+            connections: AtomicU32::new(0),
+        }
+    }
+
+    /// The handler of a socket that is about to be open.
+    pub fn handler(&self, link: &Arc<Link>) -> Arc<dyn Handler> {
+        (self.new_handler)(link)
+    }
+
+    /// A place for one more connection, if there is one.
+    pub fn seat(self: &Arc<Self>) -> Option<Seat> {
+        let taken = self.connections.fetch_add(1, Ordering::AcqRel);
+        let seat = Seat {
+            acceptor: Arc::clone(self),
+        };
+        let most = self.settings.max_connections;
+        (most == 0 || taken < most).then_some(seat)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.acceptor.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Listener {
+    /// Of a socket that listens already.
+    pub fn new(socket: Accepting, acceptor: Arc<Acceptor>) -> Self {
+        Self {
+            acceptor,
+            socket,
+            retry_at: None,
+            armed: None,
+        }
+    }
+
+    /// Asks for the events of the socket.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(self.socket.source(), token, Interest::READABLE)
+    }
+
+    /// Accepts what waits.
+    pub fn accept(&mut self, now: Instant, mut each: impl FnMut(Stream)) {
+        self.retry_at = None;
+        loop {
+            match self.socket.accept() {
+                Ok(stream) => each(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    log::warn!("accepting is put off for {RETRY:?}: {error}");
+                    self.retry_at = Some(now + RETRY);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// When to call [`Self::accept`] though no event has come.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.retry_at
+    }
+}
+
+/// Whether the error belongs to a connection that went away again, not to the listener.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,19 @@
+//! I/O threads, or the caller's: joins connections, timers and the protocol. No lock is held while
+//! the application's code runs.
+
+mod command;
+mod connection;
+mod link;
+mod listener;
+mod outbox;
+mod settings;
+mod timers;
+mod worker;
+
+pub use command::{Command, Mailbox};
+pub use connection::{Connection, Origin};
+pub use link::{Link, Stats};
+pub use listener::{Acceptor, Listener};
+pub use outbox::ReadyState;
+pub use settings::Settings;
+pub use worker::{LiveCount, Worker};

@@ -1,0 +1,371 @@
+//! The event loop: one turn at a time, on a thread of the library or of the application.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token, Waker};
+use parking_lot::{Condvar, Mutex};
+use slab::Slab;
+
+use super::command::{Command, Mailbox};
+use super::connection::{Connection, Context, Origin, Readiness};
+use super::link::Link;
+use super::listener::Listener;
+use super::timers::Timers;
+use crate::net::{Resolver, Stream};
+use crate::proto::{Pool, Role};
+
+/// Runs connections and listeners.
+pub struct Worker {
+    poll: Poll,
+    events: Events,
+    mailbox: Arc<Mailbox>,
+    /// All workers of the runtime, to spread accepted connections over.
+    peers: Arc<[Arc<Mailbox>]>,
+    next_peer: usize,
+    slots: Slab<Slot>,
+    timers: Timers,
+    lent: Lent,
+    live: Arc<LiveCount>,
+    commands: Vec<Command>,
+    /// Connections that have more to read than one turn allows.
+    unfinished: Vec<usize>,
+    stopped: bool,
+}
+
+enum Slot {
+    Connection(Box<Connection>),
+    Listener(Box<Listener>),
+}
+
+/// What is lent to the connection whose turn it is.
+struct Lent {
+    buffer: Box<[u8]>,
+    pool: Pool,
+    resolver: Arc<Resolver>,
+}
+
+/// How many connections there are, so that a shutdown can wait for their end.
+#[derive(Default)]
+pub struct LiveCount {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+/// Counts one connection while it exists.
+pub struct Live {
+    of: Arc<LiveCount>,
+}
+
+/// Large enough to take what a busy socket collects between two turns, small enough for the cache.
+const BUFFER: usize = 256 << 10;
+const EVENTS: usize = 1024;
+const WAKE: Token = Token(usize::MAX);
+/// The attempts of one connection have tokens of their own.
+const ATTEMPT_BITS: u32 = 8;
+
+/// The token of a slot's attempt.
+pub fn token(slot: usize, attempt: u8) -> Token {
+    Token(slot << ATTEMPT_BITS | usize::from(attempt))
+}
+
+impl Worker {
+    /// What a worker's creation needs of the system, before its peers are known.
+    pub fn prepare() -> io::Result<(Poll, Arc<Mailbox>)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        Ok((poll, Arc::new(Mailbox::new(waker))))
+    }
+
+    /// A worker with nothing to do yet.
+    pub fn new(
+        (poll, mailbox): (Poll, Arc<Mailbox>),
+        peers: Arc<[Arc<Mailbox>]>,
+        resolver: Arc<Resolver>,
+        live: Arc<LiveCount>,
+    ) -> Self {
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            mailbox,
+            peers,
+            next_peer: 0,
+            slots: Slab::new(),
+            timers: Timers::default(),
+            lent: Lent {
+                buffer,
+                pool: Pool::default(),
+                resolver,
+            },
+            live,
+            commands: Vec::new(),
+            unfinished: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    /// Waits for something to do, at most `timeout`, and does it. False: the worker was stopped.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> bool {
+        let timeout = self.sleep_time(timeout);
+        if let Err(error) = self.poll.poll(&mut self.events, timeout)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            log::error!("waiting for events failed: {error}");
+        }
+        self.mailbox.awake();
+        let turn = self.mailbox.enter();
+        let now = Instant::now();
+        turn.set_now(now);
+        self.continue_unfinished(now);
+        self.take_events(now);
+        self.take_commands(now);
+        self.take_timers(now);
+        !self.stopped
+    }
+
+    fn sleep_time(&self, timeout: Option<Duration>) -> Option<Duration> {
+        if !self.unfinished.is_empty() || !self.mailbox.may_sleep() {
+            return Some(Duration::ZERO);
+        }
+        let Some(deadline) = self.timers.next() else {
+            return timeout;
+        };
+        let until = deadline.saturating_duration_since(Instant::now());
+        Some(timeout.map_or(until, |timeout| timeout.min(until)))
+    }
+
+    fn continue_unfinished(&mut self, now: Instant) {
+        for slot in std::mem::take(&mut self.unfinished) {
+            self.with_connection(slot, now, Connection::turn);
+        }
+    }
+
+    fn take_events(&mut self, now: Instant) {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            if event.token() == WAKE {
+                continue;
+            }
+            let slot = event.token().0 >> ATTEMPT_BITS;
+            let attempt = event.token().0 as u8;
+            match self.slots.get(slot) {
+                Some(Slot::Connection(_)) => {
+                    let readiness = Readiness::from(event);
+                    self.with_connection(slot, now, |it, cx| it.ready(attempt, readiness, cx));
+                }
+                Some(Slot::Listener(_)) => self.accept(slot, now),
+                None => {}
+            }
+        }
+        self.events = events;
+    }
+
+    fn take_commands(&mut self, now: Instant) {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.mailbox.take(&mut commands);
+        for command in commands.drain(..) {
+            self.obey(command, now);
+        }
+        self.commands = commands;
+    }
+
+    fn take_timers(&mut self, now: Instant) {
+        while let Some((deadline, slot)) = self.timers.expired(now) {
+            match self.slots.get_mut(slot) {
+                Some(Slot::Connection(connection)) if connection.armed == Some(deadline) => {
+                    connection.armed = None;
+                    self.with_connection(slot, now, Connection::expired);
+                }
+                Some(Slot::Listener(listener)) if listener.armed == Some(deadline) => {
+                    listener.armed = None;
+                    self.accept(slot, now);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Adopt(connection) => self.adopt(connection, now),
+            Command::Attend(link) => {
+                if let Some(slot) = self.slot_of(&link) {
+                    self.with_connection(slot, now, Connection::turn);
+                }
+            }
+            Command::Resolved(link, result) => {
+                if let Some(slot) = self.slot_of(&link) {
+                    self.with_connection(slot, now, |it, cx| it.resolved(result, cx));
+                }
+            }
+            Command::Listen(listener) => self.listen(listener, now),
+            Command::CloseServer(server) => {
+                self.remove_listeners(|id| id == server);
+                self.send_away(now, |connection| connection.server() == Some(server));
+            }
+            Command::Shutdown => {
+                self.remove_listeners(|_| true);
+                self.send_away(now, |_| true);
+            }
+            Command::Stop { tell } => self.stop(tell),
+        }
+    }
+
+    fn adopt(&mut self, connection: Box<Connection>, now: Instant) {
+        let link = Arc::clone(&connection.link);
+        let slot = self.slots.insert(Slot::Connection(connection));
+        link.slot.store(slot, std::sync::atomic::Ordering::Release);
+        self.with_connection(slot, now, Connection::begin);
+    }
+
+    fn listen(&mut self, mut listener: Box<Listener>, now: Instant) {
+        let entry = self.slots.vacant_entry();
+        let slot = entry.key();
+        if let Err(error) = listener.register(self.poll.registry(), token(slot, 0)) {
+            log::error!("a server cannot be watched: {error}");
+            return;
+        }
+        entry.insert(Slot::Listener(listener));
+        self.accept(slot, now);
+    }
+
+    fn accept(&mut self, slot: usize, now: Instant) {
+        let Some(Slot::Listener(listener)) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let acceptor = Arc::clone(&listener.acceptor);
+        let mut accepted: Vec<Stream> = Vec::new();
+        listener.accept(now, |stream| accepted.push(stream));
+        let deadline = listener.deadline();
+        self.timers.arm(slot, deadline, &mut listener.armed);
+        for stream in accepted {
+            self.next_peer = (self.next_peer + 1) % self.peers.len();
+            let peer = Arc::clone(&self.peers[self.next_peer]);
+            let settings = Arc::clone(&acceptor.settings);
+            let link = Arc::new(Link::new(Role::Server, settings, Arc::clone(&peer)));
+            let (seat, stream) = (acceptor.seat(), Some(stream));
+            let origin = Origin::Server {
+                acceptor: Arc::clone(&acceptor),
+                stream,
+                seat,
+            };
+            let live = LiveCount::enter(&self.live);
+            let connection = Box::new(Connection::new(link, origin, live, now));
+            if peer.is_current() {
+                self.adopt(connection, now);
+            } else {
+                peer.push(Command::Adopt(connection));
+            }
+        }
+    }
+
+    fn remove_listeners(&mut self, which: impl Fn(u64) -> bool) {
+        self.slots.retain(|_, slot| match slot {
+            Slot::Listener(listener) => !which(listener.acceptor.server),
+            Slot::Connection(_) => true,
+        });
+    }
+
+    fn send_away(&mut self, now: Instant, which: impl Fn(&Connection) -> bool) {
+        let slots: Vec<usize> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| matches!(slot, Slot::Connection(it) if which(it)))
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in slots {
+            self.with_connection(slot, now, Connection::go_away);
+        }
+    }
+
+    /// Ends everything. What is still on its way to this worker ends as well.
+    fn stop(&mut self, tell: bool) {
+        self.stopped = true;
+        for slot in self.slots.drain() {
+            if let Slot::Connection(mut connection) = slot {
+                connection.stop(tell);
+            }
+        }
+        for command in self.mailbox.close() {
+            if let Command::Adopt(mut connection) = command {
+                connection.stop(tell);
+            }
+        }
+    }
+
+    fn slot_of(&self, link: &Arc<Link>) -> Option<usize> {
+        let slot = link.slot.load(std::sync::atomic::Ordering::Acquire);
+        match self.slots.get(slot) {
+            Some(Slot::Connection(it)) if Arc::ptr_eq(&it.link, link) => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// Turns to a connection, and sees to what follows from it.
+    fn with_connection(
+        &mut self,
+        slot: usize,
+        now: Instant,
+        act: impl FnOnce(&mut Connection, &mut Context<'_>),
+    ) {
+        let Some(Slot::Connection(connection)) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let mut context = Context {
+            registry: self.poll.registry(),
+            buffer: &mut self.lent.buffer,
+            pool: &mut self.lent.pool,
+            resolver: &self.lent.resolver,
+            now,
+            slot,
+        };
+        act(connection, &mut context);
+        if connection.is_over() {
+            self.slots.remove(slot);
+            return;
+        }
+        let deadline = connection.deadline();
+        self.timers.arm(slot, deadline, &mut connection.armed);
+        if connection.wants_turn() {
+            self.unfinished.push(slot);
+        }
+    }
+}
+
+impl LiveCount {
+    /// Counts a connection.
+    pub fn enter(this: &Arc<Self>) -> Live {
+        *this.count.lock() += 1;
+        Live {
+            of: Arc::clone(this),
+        }
+    }
+
+    /// Waits until there are no connections. Returns how many are left when the time is up.
+    pub fn wait_for_none(&self, deadline: Option<Instant>) -> usize {
+        let mut count = self.count.lock();
+        while *count > 0 {
+            match deadline {
+                None => self.none.wait(&mut count),
+                Some(deadline) => {
+                    if self.none.wait_until(&mut count, deadline).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        *count
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let mut count = self.of.count.lock();
+        *count -= 1;
+        if *count == 0 {
+            self.of.none.notify_all();
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Server: accepts connections and makes sockets of them.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::delivery::Handler;
+use crate::error::{Error, Result};
+use crate::net::{Accepting, Host, Url};
+use crate::options::Options;
+use crate::reactor::{Acceptor, Command, Listener, Mailbox};
+use crate::runtime::Runtime;
+use crate::socket::Socket;
+
+/// A listening server. Clones are the same server.
+#[derive(Clone)]
+pub struct Server {
+    id: u64,
+    port: u16,
+    workers: Arc<[Arc<Mailbox>]>,
+}
+
+impl Server {
+    /// Listens on `ws://address:port/` or `ws+unix:///path`. Port 0 is any free one. `handler` makes
+    /// the handler of each accepted socket, before anything can happen to it.
+    pub fn listen(
+        runtime: &Runtime,
+        url: &str,
+        options: &Options,
+        handler: impl Fn(&Socket) -> Arc<dyn Handler> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let url = Url::parse(url)?;
+        if url.is_secure() {
+            let sentence = format!("{:?} wants TLS, which is not supported", url.as_str());
+            return Err(Error::Url(sentence.into()));
+        }
+        let worker = Arc::clone(runtime.worker()?);
+        let socket = bind(&url).map_err(|error| {
+            Error::Connect(format!("listening on {} failed: {error}", url.as_str()).into())
+        })?;
+        let port = socket.port();
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let new_handler =
+            Box::new(move |link: &Arc<_>| handler(&Socket::of_link(Arc::clone(link))));
+        let settings = Arc::clone(options.settings());
+        let acceptor = Arc::new(Acceptor::new(id, settings, "ws", new_handler));
+        if !worker.push(Command::Listen(Box::new(Listener::new(socket, acceptor)))) {
+            return Err(Error::Handle("the runtime has been freed".into()));
+        }
+        Ok(Self {
+            id,
+            port,
+            workers: runtime.workers().into(),
+        })
+    }
+
+    /// The port; 0 of a Unix socket.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops accepting, and closes its sockets with 1001.
+    pub fn close(&self) {
+        for worker in &*self.workers {
+            worker.push(Command::CloseServer(self.id));
+        }
+    }
+}
+
+fn bind(url: &Url) -> io::Result<Accepting> {
+    #[cfg(unix)]
+    if let Some(path) = url.unix() {
+        return Accepting::unix(path);
+    }
+    let port = url.port();
+    match url.host() {
+        Host::Ip(address) => Accepting::tcp(SocketAddr::new(address, port)),
+        Host::Domain("localhost") => Accepting::tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+            .or_else(|_| Accepting::tcp(SocketAddr::from((Ipv6Addr::LOCALHOST, port)))),
+        Host::Domain(name) => {
+            let mut addresses = (name, port).to_socket_addrs()?;
+            let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+            Accepting::tcp(address)
+        }
+    }
+}

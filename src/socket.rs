@@ -1,0 +1,223 @@
+//! Socket: one WebSocket, a client's or a server's.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::delivery::{Handler, MessageKind};
+use crate::error::{Error, Result};
+use crate::net::Url;
+use crate::options::Options;
+use crate::proto::close::{self, MAX_REASON};
+use crate::proto::frame::MAX_CONTROL;
+use crate::proto::{CloseFrame, Role};
+use crate::reactor::{Command, Connection, Link, LiveCount, Origin};
+pub use crate::reactor::{ReadyState, Stats};
+use crate::runtime::Runtime;
+
+/// A WebSocket. Clones are the same socket. Every call may come from any thread and from any
+/// handler, and returns at once.
+#[derive(Clone)]
+pub struct Socket {
+    link: Arc<Link>,
+}
+
+/// A message to send.
+#[derive(Clone, Copy, Debug)]
+pub enum Message<'a> {
+    /// UTF-8.
+    Text(&'a str),
+    /// Any bytes.
+    Binary(&'a [u8]),
+}
+
+/// Something known of a socket, as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// The URL in its normal form, without credentials.
+    Url,
+    /// The subprotocol that was agreed on.
+    Subprotocol,
+    /// The extensions that were agreed on.
+    Extensions,
+    /// The other end.
+    PeerAddress,
+    /// This end.
+    LocalAddress,
+    /// The version of TLS.
+    TlsVersion,
+    /// The cipher suite of TLS.
+    TlsCipher,
+    /// The body of a refused upgrade, the first 64 KiB.
+    ResponseBody,
+}
+
+impl Socket {
+    /// Begins to connect to `url`, and returns at once. `handler` makes the handler of the new
+    /// socket, before anything can happen to it.
+    pub fn connect(
+        runtime: &Runtime,
+        url: &str,
+        options: &Options,
+        handler: impl FnOnce(&Socket) -> Arc<dyn Handler>,
+    ) -> Result<Self> {
+        let url = Url::parse(url)?;
+        if url.is_secure() {
+            let sentence = format!("{:?} wants TLS, which is not supported", url.as_str());
+            return Err(Error::Url(sentence.into()));
+        }
+        if url.port() == 0 && url.unix().is_none() {
+            let sentence = format!("{:?} has port 0, where nobody can listen", url.as_str());
+            return Err(Error::Url(sentence.into()));
+        }
+        let worker = runtime.worker()?;
+        let settings = Arc::clone(options.settings());
+        let link = Arc::new(Link::new(Role::Client, settings, Arc::clone(worker)));
+        link.facts.lock().url = url.as_str().into();
+        let socket = Self { link };
+        socket.link.gate.attach(handler(&socket));
+        let live = LiveCount::enter(runtime.live());
+        let link = Arc::clone(&socket.link);
+        let connection = Connection::new(link, Origin::Client(url), live, Instant::now());
+        if !worker.push(Command::Adopt(Box::new(connection))) {
+            return Err(Error::Handle("the runtime has been freed".into()));
+        }
+        Ok(socket)
+    }
+
+    pub(crate) fn of_link(link: Arc<Link>) -> Self {
+        Self { link }
+    }
+
+    /// Sends a text message.
+    pub fn send_text(&self, text: &str) -> Result<()> {
+        self.link.send(MessageKind::Text, text.as_bytes())
+    }
+
+    /// Sends a binary message.
+    pub fn send_binary(&self, data: &[u8]) -> Result<()> {
+        self.link.send(MessageKind::Binary, data)
+    }
+
+    /// Sends several messages in order, with one write. Returns how many were accepted; an error
+    /// only where the first was not.
+    pub fn send_many<'a>(
+        &self,
+        messages: impl Iterator<Item = Result<Message<'a>>>,
+    ) -> Result<usize> {
+        self.link.send_many(messages.map(|message| {
+            message.map(|message| match message {
+                Message::Text(text) => (MessageKind::Text, text.as_bytes()),
+                Message::Binary(data) => (MessageKind::Binary, data),
+            })
+        }))
+    }
+
+    /// Sends a piece of a message; `fin` with the last. Text may be cut inside a character.
+    pub fn send_fragment(&self, kind: MessageKind, data: &[u8], fin: bool) -> Result<()> {
+        self.link.send_piece(kind, data, fin)
+    }
+
+    /// Sends a ping of at most 125 bytes.
+    pub fn ping(&self, data: &[u8]) -> Result<()> {
+        if data.len() > MAX_CONTROL {
+            let sentence = format!("a ping of {} bytes has more than {MAX_CONTROL}", data.len());
+            return Err(Error::Argument(sentence.into()));
+        }
+        self.link.ping(data)
+    }
+
+    /// Begins the closing handshake; without a code, with an empty Close frame. Without effect on
+    /// a socket that is closing or closed.
+    pub fn close(&self, code: Option<u16>, reason: &str) -> Result<()> {
+        if let Some(code) = code
+            && !close::is_wire_code(code)
+        {
+            let sentence = format!("close code {code} must not be sent");
+            return Err(Error::Argument(sentence.into()));
+        }
+        if reason.len() > MAX_REASON {
+            let sentence = format!(
+                "a close reason of {} bytes has more than {MAX_REASON}",
+                reason.len()
+            );
+            return Err(Error::Argument(sentence.into()));
+        }
+        if code.is_none() && !reason.is_empty() {
+            let sentence = format!("close reason {reason:?} needs a code");
+            return Err(Error::Argument(sentence.into()));
+        }
+        self.link.close(&CloseFrame {
+            code,
+            reason: reason.into(),
+        })
+    }
+
+    /// Drops the connection at once; the close event has code 1006.
+    pub fn abort(&self) {
+        self.link.abort();
+    }
+
+    /// Stops reading, so that TCP holds the peer back.
+    pub fn pause(&self) -> Result<()> {
+        self.link.pause()
+    }
+
+    /// Reads on.
+    pub fn resume(&self) -> Result<()> {
+        self.link.resume()
+    }
+
+    /// Lets go of the socket: its connection is dropped, and no event starts any more.
+    pub fn release(&self) {
+        self.link.release();
+    }
+
+    /// The browser's readyState.
+    pub fn ready_state(&self) -> ReadyState {
+        self.link.ready_state()
+    }
+
+    /// Payload bytes that were accepted and not yet given to the system.
+    pub fn buffered_amount(&self) -> u64 {
+        self.link.buffered_amount()
+    }
+
+    /// Something known of the socket; empty where it is not known.
+    pub fn fact(&self, fact: Fact) -> String {
+        let facts = self.link.facts.lock();
+        match fact {
+            Fact::Url => facts.url.to_string(),
+            Fact::Subprotocol => facts.subprotocol.to_string(),
+            Fact::Extensions => facts.extensions.to_string(),
+            Fact::PeerAddress => facts.peer_address.to_string(),
+            Fact::LocalAddress => facts.local_address.to_string(),
+            Fact::TlsVersion | Fact::TlsCipher => String::new(),
+            Fact::ResponseBody => String::from_utf8_lossy(&facts.response_body).into_owned(),
+        }
+    }
+
+    /// The status of the server's answer; 0 before it, and for a server's socket.
+    pub fn response_status(&self) -> u16 {
+        self.link
+            .facts
+            .lock()
+            .response
+            .as_ref()
+            .map_or(0, crate::proto::handshake::Head::status)
+    }
+
+    /// A header field of the server's answer.
+    pub fn response_header(&self, name: &str) -> Result<Option<String>> {
+        let facts = self.link.facts.lock();
+        match &facts.response {
+            Some(head) => Ok(head.field(name).map(std::borrow::Cow::into_owned)),
+            None => Err(Error::State("the socket has no response".into())),
+        }
+    }
+
+    /// Counters and times.
+    pub fn stats(&self) -> Stats {
+        self.link.stats()
+    }
+}

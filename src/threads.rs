@@ -1,0 +1,103 @@
+//! How the library starts threads: every signal blocked, so that the host's handlers run on the
+//! host's threads; the host's hooks first and last; no panic comes out.
+#![cfg_attr(
+    unix,
+    expect(unsafe_code, reason = "signal masks have no safe interface in std")
+)]
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use parking_lot::RwLock;
+
+/// Runs on a thread of the library.
+pub type Hook = Arc<dyn Fn() + Send + Sync>;
+
+static HOOKS: RwLock<(Option<Hook>, Option<Hook>)> = RwLock::new((None, None));
+
+/// Sets what runs first and last on every thread that is started from now on.
+pub fn set_hooks(start: Option<Hook>, stop: Option<Hook>) {
+    let old = std::mem::replace(&mut *HOOKS.write(), (start, stop));
+    drop(old);
+}
+
+/// Starts a thread.
+pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let (start, stop) = HOOKS.read().clone();
+    let _mask = signals::BlockAll::new();
+    Builder::new().name(name.to_owned()).spawn(move || {
+        if let Some(start) = start {
+            start();
+        }
+        if catch_unwind(AssertUnwindSafe(body)).is_err() {
+            log::error!("a thread of the library ended by a panic");
+        }
+        if let Some(stop) = stop {
+            stop();
+        }
+    })
+}
+
+#[cfg(unix)]
+mod signals {
+    use std::mem::MaybeUninit;
+    use std::ptr;
+
+    /// Blocks every signal of this thread while it lives. A thread started meanwhile inherits
+    /// that for good: there is no moment at which a signal could reach it.
+    pub struct BlockAll {
+        before: libc::sigset_t,
+    }
+
+    impl BlockAll {
+        pub fn new() -> Self {
+            let mut all = MaybeUninit::uninit();
+            let mut before = MaybeUninit::uninit();
+            // SAFETY: both sets are written before they are read: sigfillset cannot fail for a
+            // valid pointer, pthread_sigmask cannot fail for SIG_SETMASK.
+            unsafe {
+                libc::sigfillset(all.as_mut_ptr());
+                libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+                Self {
+                    before: before.assume_init(),
+                }
+            }
+        }
+    }
+
+    impl Drop for BlockAll {
+        fn drop(&mut self) {
+            // SAFETY: `before` was filled in by pthread_sigmask.
+            unsafe {
+                libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut())
+            };
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    /// There are no signals to block.
+    pub struct BlockAll;
+
+    impl BlockAll {
+        pub fn new() -> Self {
+            Self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_its_thread_only() {
+        spawn("panics", || panic!("on purpose"))
+            .unwrap()
+            .join()
+            .unwrap();
+    }
+}
