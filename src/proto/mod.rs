@@ -21,6 +21,8 @@ mod keepalive;
 pub mod mask;
 mod receiver;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod utf8;
 
 pub use buffer::{Buffer, OutOfMemory, Pool};
