@@ -64,7 +64,7 @@ fn our_client_and_their_server_exchange_every_length() {
     socket.ping(b"there?").unwrap();
     assert_eq!(next(&seen), Seen::Pong(b"there?".into()));
     socket.close(Some(1000), "done").unwrap();
-    assert_eq!(next(&seen), Seen::clean(1000, ""));
+    assert_eq!(next(&seen), Seen::clean(1000, "done"));
     server.join().unwrap();
 }
 
