@@ -55,18 +55,23 @@ fn section(file: &Path, config: &Config) -> String {
     )
 }
 
-/// The lines of `//!` at the beginning of a file, without the marks of code blocks.
-fn module_docs(source: &str) -> Vec<&str> {
-    source
-        .lines()
-        .map_while(|line| line.strip_prefix("//!"))
-        .map(|line| line.strip_prefix(' ').unwrap_or(line))
-        .filter(|line| !line.starts_with("```"))
-        .collect()
+/// The lines of `//!` at the beginning of a file. Code is indented, and loses its marks.
+fn module_docs(source: &str) -> Vec<String> {
+    let mut docs = Vec::new();
+    let mut indent = "";
+    for line in source.lines().map_while(|line| line.strip_prefix("//!")) {
+        let line = line.strip_prefix(' ').unwrap_or(line);
+        if line.starts_with("```") {
+            indent = if indent.is_empty() { "    " } else { "" };
+        } else {
+            docs.push(format!("{indent}{line}"));
+        }
+    }
+    docs
 }
 
-fn comment(lines: &[&str]) -> String {
-    let rule = "=".repeat(72);
+fn comment(lines: &[String]) -> String {
+    let rule = "=".repeat(70);
     let mut text = format!("/* {rule}\n");
     for line in lines {
         text.push_str(format!(" * {line}").trim_end());
@@ -110,7 +115,7 @@ fn condensed(declarations: &str) -> String {
         if line.trim_start() == "/**"
             && let [sentence, end, after @ ..] = after
             && end.trim_start() == "*/"
-            && sentence.len() + " */".len() <= WIDTH
+            && sentence.len() + "* */".len() <= WIDTH
         {
             let sentence = sentence.trim_start().trim_start_matches("* ");
             text.push_str(&format!("{:indent$}/** {sentence} */\n", ""));

@@ -1,18 +1,18 @@
-/* ========================================================================
+/* ======================================================================
  * wsabi: WebSocket (RFC 6455), client and server, behind a C interface.
  *
  * This header is the manual. A client in short:
  *
- * wsabi_options options;
- * wsabi_socket socket;
- * wsabi_options_new(&options);
- * wsabi_options_on_open(options, on_open);
- * wsabi_options_on_message(options, on_message);
- * wsabi_options_on_close(options, on_close);
- * if (wsabi_socket_connect(WSABI_DEFAULT_RUNTIME, "ws://localhost:9001/",
- *                          WSABI_NUL_TERMINATED, options, NULL,
- *                          &socket) != WSABI_OK)
- *   fprintf(stderr, "%s\n", wsabi_last_error());
+ *     wsabi_options options;
+ *     wsabi_socket socket;
+ *     wsabi_options_new(&options);
+ *     wsabi_options_on_open(options, on_open);
+ *     wsabi_options_on_message(options, on_message);
+ *     wsabi_options_on_close(options, on_close);
+ *     if (wsabi_socket_connect(WSABI_DEFAULT_RUNTIME, "ws://localhost/",
+ *                              WSABI_NUL_TERMINATED, options, NULL,
+ *                              &socket) != WSABI_OK)
+ *       fprintf(stderr, "%s\n", wsabi_last_error());
  *
  * CONVENTIONS, which hold for every function
  *
@@ -55,7 +55,7 @@
  * fork: in the child, handles from before fork() give WSABI_ERR_FORKED;
  * what they stand for lives on in the parent only. The child can make its
  * own, and begins without a log handler.
- * ======================================================================== */
+ * ====================================================================== */
 
 #ifndef WSABI_H
 #define WSABI_H
@@ -67,9 +67,9 @@
 extern "C" {
 #endif
 
-/* ========================================================================
+/* ======================================================================
  * Library: version, log, threads.
- * ======================================================================== */
+ * ====================================================================== */
 
 /**
  * The version of the binary interface that this header describes. It
@@ -137,9 +137,9 @@ int32_t wsabi_set_thread_hooks(void (*start)(void *user_data),
                                void (*stop)(void *user_data),
                                void *user_data);
 
-/* ========================================================================
+/* ======================================================================
  * Status: what a call returns, or an ERROR event carries.
- * ======================================================================== */
+ * ====================================================================== */
 
 /** Success. */
 #define WSABI_OK 0
@@ -245,7 +245,7 @@ const char *wsabi_status_name(int32_t status);
  */
 const char *wsabi_last_error(void);
 
-/* ========================================================================
+/* ======================================================================
  * Events: what happens to a socket, as its handlers are told.
  *
  * For one socket: OPEN, then MESSAGE, PING, PONG and DRAIN as they come,
@@ -260,7 +260,7 @@ const char *wsabi_last_error(void);
  *   the runtime, not even CLOSE.
  * - Handlers of one socket never overlap and never come out of order. Those
  *   of different sockets may run at the same time.
- * ======================================================================== */
+ * ====================================================================== */
 
 /** The connection is established: messages can be sent. */
 #define WSABI_EVENT_OPEN 1
@@ -360,12 +360,12 @@ typedef struct wsabi_event {
  */
 typedef void (*wsabi_handler)(const struct wsabi_event *event, void *user_data);
 
-/* ========================================================================
+/* ======================================================================
  * Runtime: the threads that run connections.
  *
  * Most programs need only WSABI_DEFAULT_RUNTIME. One of one's own can be
  * shut down, and can have more threads.
- * ======================================================================== */
+ * ====================================================================== */
 
 /**
  * The runtime of the process, which is there without being made. It starts
@@ -422,13 +422,13 @@ int32_t wsabi_runtime_shutdown(wsabi_runtime runtime, int32_t timeout_ms);
  */
 int32_t wsabi_runtime_free(wsabi_runtime runtime);
 
-/* ========================================================================
+/* ======================================================================
  * Options: a template of handlers and settings for any number of sockets
  * and servers.
  *
  * A socket or server copies what it needs: later changes concern only those
  * that are made later. A socket is a client's or one that a server opened.
- * ======================================================================== */
+ * ====================================================================== */
 
 /**
  * The options that sockets and servers get when none are given: the
@@ -490,12 +490,12 @@ int32_t wsabi_options_on_event(wsabi_options options,
 int32_t wsabi_options_on_release(wsabi_options options,
                                  void (*release)(void *user_data));
 
-/* ========================================================================
+/* ======================================================================
  * Settings of options.
  *
  * Text is copied. Bytes are counted without frames. Times are in
  * milliseconds.
- * ======================================================================== */
+ * ====================================================================== */
 
 /**
  * Adds a subprotocol to those that are there. A client offers them all, the
@@ -618,7 +618,7 @@ int32_t wsabi_options_set_idle_timeout_ms(wsabi_options options,
 int32_t wsabi_options_set_max_connections(wsabi_options options,
                                           uint32_t connections);
 
-/* ========================================================================
+/* ======================================================================
  * Socket: one WebSocket, a client's or one that a server opened.
  *
  * A client's socket is made by wsabi_socket_connect and ended by
@@ -630,7 +630,7 @@ int32_t wsabi_options_set_max_connections(wsabi_options options,
  * means that it was taken, not that it arrived. Messages arrive in the
  * order in which they were sent, and before the Close frame of
  * wsabi_socket_close.
- * ======================================================================== */
+ * ====================================================================== */
 
 /** The handle of a socket. */
 typedef uint64_t wsabi_socket;
@@ -776,10 +776,10 @@ int32_t wsabi_socket_release(wsabi_socket socket);
  */
 int32_t wsabi_socket_set_user_data(wsabi_socket socket, void *user_data);
 
-/* ========================================================================
+/* ======================================================================
  * What is known about a socket. The functions work until its handle ends,
  * also after CLOSE.
- * ======================================================================== */
+ * ====================================================================== */
 
 /** The state from wsabi_socket_connect to OPEN. */
 #define WSABI_CONNECTING 0
@@ -901,9 +901,9 @@ int64_t wsabi_socket_response_header(wsabi_socket socket,
  */
 int32_t wsabi_socket_stats(wsabi_socket socket, struct wsabi_stats *stats);
 
-/* ========================================================================
+/* ======================================================================
  * Server: accepts connections, each of which becomes a socket.
- * ======================================================================== */
+ * ====================================================================== */
 
 /**
  * The handle of a server, made by wsabi_server_listen and ended by

@@ -9,7 +9,7 @@
 //! wsabi_options_on_open(options, on_open);
 //! wsabi_options_on_message(options, on_message);
 //! wsabi_options_on_close(options, on_close);
-//! if (wsabi_socket_connect(WSABI_DEFAULT_RUNTIME, "ws://localhost:9001/",
+//! if (wsabi_socket_connect(WSABI_DEFAULT_RUNTIME, "ws://localhost/",
 //!                          WSABI_NUL_TERMINATED, options, NULL,
 //!                          &socket) != WSABI_OK)
 //!   fprintf(stderr, "%s\n", wsabi_last_error());

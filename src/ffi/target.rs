@@ -140,3 +140,183 @@ fn describe(event: &Event<'_>, kind: i32, sentence: &str) -> wsabi_event {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::slice;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::ffi::event::{
+        WSABI_BINARY, WSABI_EVENT_CLOSE, WSABI_EVENT_DRAIN, WSABI_EVENT_ERROR, WSABI_EVENT_MESSAGE,
+        WSABI_EVENT_OPEN, WSABI_EVENT_PING, WSABI_EVENT_PONG, WSABI_TEXT,
+    };
+
+    /// What a handler saw.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    struct Seen {
+        kind: i32,
+        data: Vec<u8>,
+        r#type: i32,
+        code: i32,
+        was_clean: i32,
+        value: u64,
+    }
+
+    type Log = Mutex<Vec<Seen>>;
+
+    unsafe extern "C-unwind" fn record(event: *const wsabi_event, user_data: *mut c_void) {
+        // SAFETY: by contract of handlers; the tests hand over a log that outlives the call.
+        let (event, log) = unsafe { (&*event, &*user_data.cast::<Log>()) };
+        assert_eq!(event.size as usize, size_of::<wsabi_event>());
+        assert_eq!(
+            (event.handle, event.user_data, event.reserved),
+            (7, user_data, 0)
+        );
+        // SAFETY: data has len bytes and a NUL.
+        let data = unsafe { slice::from_raw_parts(event.data, event.len + 1) };
+        assert_eq!(data[event.len], 0);
+        log.lock().push(Seen {
+            kind: event.kind,
+            data: data[..event.len].to_vec(),
+            r#type: event.r#type,
+            code: event.code,
+            was_clean: event.was_clean,
+            value: event.value,
+        });
+    }
+
+    fn target(callbacks: Callbacks, log: &Log) -> Target {
+        let user_data = ptr::from_ref(log).cast_mut().cast();
+        Target::new(
+            7,
+            Arc::new(callbacks),
+            UserData::new(user_data, None),
+            false,
+        )
+    }
+
+    #[test]
+    fn every_event_is_described_as_c_sees_it() {
+        let log = Log::default();
+        let mut callbacks = Callbacks::default();
+        callbacks.set(0, Some(record)).unwrap();
+        let target = target(callbacks, &log);
+        let error = Error::Tls("certificate has expired".into());
+        let payload = Payload::new(b"a\0b\0").unwrap();
+        let round_trip = Some(Duration::from_micros(3));
+
+        target.handle(Event::Open);
+        target.handle(Event::Message {
+            kind: MessageKind::Text,
+            payload,
+        });
+        target.handle(Event::Message {
+            kind: MessageKind::Binary,
+            payload: Payload::EMPTY,
+        });
+        target.handle(Event::Ping(payload));
+        target.handle(Event::Pong {
+            payload,
+            round_trip,
+        });
+        target.handle(Event::Drain);
+        target.handle(Event::Error(&error));
+        target.handle(Event::Close {
+            code: 4999,
+            reason: payload,
+            was_clean: true,
+        });
+
+        let data = b"a\0b".to_vec();
+        let kind = |kind| Seen {
+            kind,
+            ..Seen::default()
+        };
+        let expected = [
+            kind(WSABI_EVENT_OPEN),
+            Seen {
+                data: data.clone(),
+                r#type: WSABI_TEXT,
+                ..kind(WSABI_EVENT_MESSAGE)
+            },
+            Seen {
+                r#type: WSABI_BINARY,
+                ..kind(WSABI_EVENT_MESSAGE)
+            },
+            Seen {
+                data: data.clone(),
+                ..kind(WSABI_EVENT_PING)
+            },
+            Seen {
+                data: data.clone(),
+                value: 3000,
+                ..kind(WSABI_EVENT_PONG)
+            },
+            kind(WSABI_EVENT_DRAIN),
+            Seen {
+                data: b"certificate has expired".to_vec(),
+                code: status::WSABI_ERR_TLS,
+                ..kind(WSABI_EVENT_ERROR)
+            },
+            Seen {
+                data,
+                code: 4999,
+                was_clean: 1,
+                ..kind(WSABI_EVENT_CLOSE)
+            },
+        ];
+        assert_eq!(*log.lock(), expected);
+    }
+
+    #[test]
+    fn only_kinds_with_a_handler_are_told() {
+        let log = Log::default();
+        let mut callbacks = Callbacks::default();
+        callbacks.set(0, Some(record)).unwrap();
+        callbacks.set(WSABI_EVENT_OPEN, None).unwrap();
+        assert!(
+            callbacks
+                .set(event::KINDS as i32 + 1, Some(record))
+                .is_err()
+        );
+        assert!(callbacks.set(-1, Some(record)).is_err());
+        let target = target(callbacks, &log);
+        target.handle(Event::Open);
+        target.handle(Event::Drain);
+        assert_eq!(log.lock().len(), 1);
+    }
+
+    #[test]
+    fn a_handler_can_replace_its_user_data() {
+        unsafe extern "C-unwind" fn replace(event: *const wsabi_event, user_data: *mut c_void) {
+            // SAFETY: by contract of handlers; the tests hand over what outlives the call.
+            let (event, (target, log)) = unsafe {
+                (
+                    &*event,
+                    &*user_data.cast::<(Arc<Mutex<Option<Arc<Target>>>>, Log)>(),
+                )
+            };
+            log.lock().push(Seen {
+                kind: event.kind,
+                ..Seen::default()
+            });
+            let target = target.lock().clone().unwrap();
+            target.set_user_data(ptr::null_mut());
+        }
+
+        let cell = Arc::new(Mutex::new(None));
+        let shared = (cell.clone(), Log::default());
+        let mut callbacks = Callbacks::default();
+        callbacks.set(WSABI_EVENT_OPEN, Some(replace)).unwrap();
+        let user_data = UserData::new(ptr::from_ref(&shared).cast_mut().cast(), None);
+        let target = Arc::new(Target::new(7, Arc::new(callbacks), user_data, false));
+        *cell.lock() = Some(target.clone());
+        target.handle(Event::Open);
+        assert_eq!(shared.1.lock().len(), 1);
+        *cell.lock() = None;
+    }
+}
