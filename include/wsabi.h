@@ -1,0 +1,950 @@
+/* ======================================================================
+ * wsabi: WebSocket (RFC 6455), client and server, behind a C interface.
+ *
+ * This header is the manual. A client in short:
+ *
+ *     wsabi_options options;
+ *     wsabi_socket socket;
+ *     wsabi_options_new(&options);
+ *     wsabi_options_on_open(options, on_open);
+ *     wsabi_options_on_message(options, on_message);
+ *     wsabi_options_on_close(options, on_close);
+ *     if (wsabi_socket_connect(WSABI_DEFAULT_RUNTIME, "ws://localhost/",
+ *                              WSABI_NUL_TERMINATED, options, NULL,
+ *                              &socket) != WSABI_OK)
+ *       fprintf(stderr, "%s\n", wsabi_last_error());
+ *
+ * CONVENTIONS, which hold for every function
+ *
+ * Threads: every function may be called on any thread, at any time, also
+ * inside a handler. Nothing waits, unless its text says so. No lock of the
+ * library is held while code of the application runs.
+ *
+ * Handles: runtimes, options, sockets and servers are numbers, not
+ * addresses. They are never 0 and have at most 53 bits, so that they
+ * survive a double. A handle that has ended, one of another type, 0, and
+ * any other number give WSABI_ERR_HANDLE and do nothing. A handle number is
+ * not used again.
+ *
+ * Text is UTF-8, given as pointer and length in bytes; WSABI_NUL_TERMINATED
+ * as the length means: up to the NUL. Text and bytes may be NULL only where
+ * the length is 0. What goes in is copied before the call returns. Text and
+ * payloads that come out are followed by a NUL byte that the length does
+ * not count.
+ *
+ * Results: an int32_t is WSABI_OK or a count, or one of WSABI_ERR_*, all of
+ * which are negative; an int64_t is an amount or a length, or one of
+ * WSABI_ERR_*. After a failure wsabi_last_error has a sentence about it. A
+ * call that fails has done nothing and taken nothing. Results that are
+ * returned through a pointer (*_out) are written last, and only on success.
+ * Any function may return WSABI_ERR_ARGUMENT (a NULL where none is allowed,
+ * a number out of range, text that is not UTF-8), WSABI_ERR_HANDLE,
+ * WSABI_ERR_FORKED, WSABI_ERR_RESOURCE and WSABI_ERR_INTERNAL; a function's
+ * text names what it may return besides.
+ *
+ * Handlers: functions of the application that the library calls. They must
+ * return: a C++ exception or a longjmp must not leave them. A handler that
+ * is slow holds up its socket, and the others that share its thread.
+ *
+ * user_data: a pointer that the library hands to handlers and never reads.
+ * The function given to wsabi_options_on_release gets each one back, once.
+ *
+ * Growth: structs begin with their size and grow only at the end; kinds,
+ * codes and flags are only added. Ignore those that you do not know.
+ *
+ * fork: in the child, handles from before fork() give WSABI_ERR_FORKED;
+ * what they stand for lives on in the parent only. The child can make its
+ * own, and begins without a log handler.
+ * ====================================================================== */
+
+#ifndef WSABI_H
+#define WSABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ======================================================================
+ * Library: version, log, threads.
+ * ====================================================================== */
+
+/**
+ * The version of the binary interface that this header describes. It
+ * changes only when programs must be compiled anew.
+ */
+#define WSABI_ABI_VERSION 1
+
+/** As the length of a text: it goes up to its NUL. */
+#define WSABI_NUL_TERMINATED SIZE_MAX
+
+/**
+ * A function that is called with log records, on any thread, also on
+ * several at the same time.
+ *
+ * level goes from 1 (error) over warning, information and debug to 5
+ * (trace); target is the part of the library, NUL-terminated; message has
+ * len bytes and a NUL that does not count. Both live until the function
+ * returns. What the library logs on the same thread meanwhile is dropped.
+ */
+typedef void (*wsabi_log_handler)(int32_t level,
+                                  const char *target,
+                                  const char *message,
+                                  size_t len,
+                                  void *user_data);
+
+/**
+ * Returns WSABI_ABI_VERSION of the library that is loaded. A program that
+ * loads it at run time should refuse one with another number.
+ */
+uint32_t wsabi_abi_version(void);
+
+/**
+ * Returns the version of the library, such as "0.1.0". The text lives for
+ * ever.
+ */
+const char *wsabi_version(void);
+
+/**
+ * Sets the function that is called with log records, for the whole process.
+ * NULL: none, which is the default.
+ *
+ * max_level: 0 nothing, 1 errors, 2 also warnings, 3 also information, 4
+ * also debugging, 5 everything.
+ *
+ * user_data is not released by the library. A call of the earlier function
+ * that is under way on another thread may end after this has returned.
+ *
+ * WSABI_ERR_STATE: the program is written in Rust and has another logger.
+ */
+int32_t wsabi_set_log_handler(int32_t max_level,
+                              wsabi_log_handler handler,
+                              void *user_data);
+
+/**
+ * Sets functions that run first and last on every thread that the library
+ * starts from now on: to attach it to a virtual machine, to keep an
+ * interpreter's state for it, or to name it for a profiler.
+ *
+ * start returns before any handler runs on the thread, and no handler runs
+ * on it after stop was called. Either may be NULL, the default. user_data
+ * is not released by the library. Threads of a runtime that is not freed
+ * when the process ends never call stop.
+ */
+int32_t wsabi_set_thread_hooks(void (*start)(void *user_data),
+                               void (*stop)(void *user_data),
+                               void *user_data);
+
+/* ======================================================================
+ * Status: what a call returns, or an ERROR event carries.
+ * ====================================================================== */
+
+/** Success. */
+#define WSABI_OK 0
+
+/**
+ * An argument is NULL, out of range, not UTF-8 or not allowed, such as a
+ * header value with a line break.
+ */
+#define WSABI_ERR_ARGUMENT -1
+
+/** A handle has ended, is of another type, is 0, or never was one. */
+#define WSABI_ERR_HANDLE -2
+
+/** The call is not allowed in this state, such as a send before OPEN. */
+#define WSABI_ERR_STATE -3
+
+/** A send on a socket that is closing or closed. */
+#define WSABI_ERR_CLOSED -4
+
+/** The URL is malformed, or its scheme is not supported. */
+#define WSABI_ERR_URL -5
+
+/**
+ * The message was refused whole, since the unsent data would exceed the
+ * limit of wsabi_options_set_max_buffered. A DRAIN event follows.
+ */
+#define WSABI_ERR_BUFFER_FULL -6
+
+/**
+ * The peer's message is larger than wsabi_options_set_max_message allows.
+ */
+#define WSABI_ERR_TOO_BIG -7
+
+/** The host name could not be resolved. */
+#define WSABI_ERR_DNS -10
+
+/** No address of the host could be reached. */
+#define WSABI_ERR_CONNECT -11
+
+/** The proxy refused or failed. */
+#define WSABI_ERR_PROXY -12
+
+/** TLS failed: the certificate, an alert, or a truncated stream. */
+#define WSABI_ERR_TLS -13
+
+/**
+ * The server answered, but not with 101: see wsabi_socket_response_status,
+ * wsabi_socket_response_header and WSABI_FACT_RESPONSE_BODY.
+ */
+#define WSABI_ERR_HTTP -14
+
+/**
+ * The server answered with 101, but wrongly (RFC 6455 section 4.1): its
+ * head is malformed, or the accept key, an extension or the subprotocol is
+ * wrong.
+ */
+#define WSABI_ERR_HANDSHAKE -15
+
+/** The peer broke RFC 6455. */
+#define WSABI_ERR_PROTOCOL -16
+
+/** The peer sent text or a close reason that is not UTF-8. */
+#define WSABI_ERR_ENCODING -17
+
+/**
+ * Something took too long: to connect, to answer a ping, to close, or to
+ * send anything at all. Also: wsabi_runtime_shutdown was not done in time.
+ */
+#define WSABI_ERR_TIMEOUT -18
+
+/** The connection was reset, or ended without a Close frame. */
+#define WSABI_ERR_IO -19
+
+/**
+ * The application dropped the connection: by wsabi_socket_abort, by
+ * wsabi_socket_close before OPEN, or by the end of the runtime.
+ */
+#define WSABI_ERR_ABORTED -20
+
+/** The system refused memory, threads or descriptors. */
+#define WSABI_ERR_RESOURCE -21
+
+/** The handle was made before fork(), by the parent of this process. */
+#define WSABI_ERR_FORKED -22
+
+/**
+ * A defect of the library. Please report the sentence of wsabi_last_error.
+ */
+#define WSABI_ERR_INTERNAL -99
+
+/**
+ * Returns the name of a status, such as "WSABI_ERR_TLS", and "unknown
+ * status" for any other number. Never NULL; the text lives for ever.
+ */
+const char *wsabi_status_name(int32_t status);
+
+/**
+ * Returns a sentence about the latest failed call of this thread, which
+ * names the value that was wrong; "" if none has failed yet. Never NULL.
+ *
+ * The text lives until the next call on this thread fails, or the thread
+ * ends. Calls that succeed do not change it.
+ */
+const char *wsabi_last_error(void);
+
+/* ======================================================================
+ * Events: what happens to a socket, as its handlers are told.
+ *
+ * For one socket: OPEN, then MESSAGE, PING, PONG and DRAIN as they come,
+ * then at most one ERROR, then CLOSE.
+ *
+ * - CLOSE comes exactly once for every socket that wsabi_socket_connect
+ *   returned or that a server opened, and is the last event. It comes at
+ *   the latest a close timeout after the end began. If connecting fails,
+ *   ERROR and CLOSE are the only events.
+ * - An end that both sides agreed on, by Close frames, has no ERROR.
+ * - No event comes after wsabi_socket_release, and none after the end of
+ *   the runtime, not even CLOSE.
+ * - Handlers of one socket never overlap and never come out of order. Those
+ *   of different sockets may run at the same time.
+ * ====================================================================== */
+
+/** The connection is established: messages can be sent. */
+#define WSABI_EVENT_OPEN 1
+
+/**
+ * A whole message: data and len are its payload, type is WSABI_TEXT or
+ * WSABI_BINARY.
+ */
+#define WSABI_EVENT_MESSAGE 2
+
+/**
+ * The connection failed; CLOSE follows at once. code is a WSABI_ERR_*, data
+ * a sentence for a person.
+ */
+#define WSABI_EVENT_ERROR 3
+
+/**
+ * The end. code is that of the Close frame (RFC 6455 section 7.4), 1005 if
+ * it had none, and 1006 if there was no Close frame. data is its reason,
+ * always UTF-8. was_clean is 1 if both sides sent a Close frame, otherwise
+ * 0.
+ *
+ * Where the peer broke the protocol, code is that of the Close frame with
+ * which the library answered: 1002 for a protocol error, 1007 for text that
+ * is not UTF-8, 1009 for a message over the limit.
+ */
+#define WSABI_EVENT_CLOSE 4
+
+/**
+ * The peer sent a ping, with data as payload. It has been answered already.
+ */
+#define WSABI_EVENT_PING 5
+
+/**
+ * The peer sent a pong, with data as payload. value is the time since the
+ * ping that it answers in nanoseconds, 0 if it answers none.
+ */
+#define WSABI_EVENT_PONG 6
+
+/**
+ * The amount of unsent data fell to the low-water mark, after a message was
+ * refused with WSABI_ERR_BUFFER_FULL or the amount had been above the mark.
+ */
+#define WSABI_EVENT_DRAIN 7
+
+/** The type of a text message. */
+#define WSABI_TEXT 1
+
+/** The type of a binary message. */
+#define WSABI_BINARY 2
+
+/**
+ * Or-ed into the type of a message that is sent: the message is not to be
+ * compressed, since it holds a secret next to text that others choose. This
+ * version compresses no message.
+ */
+#define WSABI_PLAIN 16
+
+/**
+ * One event. It and its data live until the handler returns; copy what is
+ * needed longer.
+ */
+typedef struct wsabi_event {
+  /** sizeof(wsabi_event), as the library knows it. */
+  uint32_t size;
+  /** What happened: one of WSABI_EVENT_*. */
+  int32_t kind;
+  /** The socket. */
+  uint64_t handle;
+  /** The socket's user_data. */
+  void *user_data;
+  /**
+   * MESSAGE, PING, PONG: the payload. ERROR: a sentence. CLOSE: the
+   * reason. Otherwise empty. Never NULL.
+   */
+  const uint8_t *data;
+  /** The number of bytes in data. data[len] is 0. */
+  size_t len;
+  /**
+   * MESSAGE: WSABI_TEXT, then data is valid UTF-8, or WSABI_BINARY.
+   * Otherwise 0.
+   */
+  int32_t type;
+  /** ERROR: a WSABI_ERR_*. CLOSE: the close code. Otherwise 0. */
+  int32_t code;
+  /** CLOSE: 1 if both sides sent a Close frame. Otherwise 0. */
+  int32_t was_clean;
+  /** 0. */
+  int32_t reserved;
+  /** PONG: the round-trip time in nanoseconds, or 0. Otherwise 0. */
+  uint64_t value;
+} wsabi_event;
+
+/**
+ * A function that is called with events. user_data is event->user_data
+ * again, for languages in which reading a struct is dear.
+ */
+typedef void (*wsabi_handler)(const struct wsabi_event *event, void *user_data);
+
+/* ======================================================================
+ * Runtime: the threads that run connections.
+ *
+ * Most programs need only WSABI_DEFAULT_RUNTIME. One of one's own can be
+ * shut down, and can have more threads.
+ * ====================================================================== */
+
+/**
+ * The runtime of the process, which is there without being made. It starts
+ * one thread at its first use, on which its handlers run, and cannot be
+ * freed.
+ */
+#define WSABI_DEFAULT_RUNTIME 0
+
+/** Handlers run on the threads of the runtime, as things happen. */
+#define WSABI_DELIVER_ON_THREADS 0
+
+/**
+ * Handlers run inside calls of the application only. Not in this version:
+ * wsabi_runtime_new answers WSABI_ERR_ARGUMENT.
+ */
+#define WSABI_DELIVER_ON_POLL 1
+
+/**
+ * The handle of a runtime, made by wsabi_runtime_new and ended by
+ * wsabi_runtime_free.
+ */
+typedef uint64_t wsabi_runtime;
+
+/**
+ * Starts a runtime.
+ *
+ * threads: 1 to 64. A socket stays on one of them; a program with few
+ * sockets needs one. delivery: WSABI_DELIVER_ON_THREADS.
+ */
+int32_t wsabi_runtime_new(uint32_t threads,
+                          int32_t delivery,
+                          wsabi_runtime *runtime_out);
+
+/**
+ * Closes every socket of a runtime with code 1001, and its servers, and
+ * waits until all are closed, at most timeout_ms milliseconds (-1: for
+ * ever, 0: not at all). The runtime can be used again afterwards.
+ *
+ * WSABI_ERR_TIMEOUT: some are not closed yet, but they are closing.
+ * WSABI_ERR_STATE: called inside a handler, which would wait for itself.
+ */
+int32_t wsabi_runtime_shutdown(wsabi_runtime runtime, int32_t timeout_ms);
+
+/**
+ * Ends a runtime, and with it the handles of its sockets and servers, whose
+ * connections are dropped.
+ *
+ * Waits for the handlers that are running, unless it is called inside one
+ * of them. No handler of the runtime runs afterwards, except that one until
+ * it returns; a CLOSE that has not come yet does not come.
+ * wsabi_runtime_shutdown before it ends connections politely.
+ *
+ * WSABI_ERR_ARGUMENT: WSABI_DEFAULT_RUNTIME cannot be freed.
+ */
+int32_t wsabi_runtime_free(wsabi_runtime runtime);
+
+/* ======================================================================
+ * Options: a template of handlers and settings for any number of sockets
+ * and servers.
+ *
+ * A socket or server copies what it needs: later changes concern only those
+ * that are made later. A socket is a client's or one that a server opened.
+ * ====================================================================== */
+
+/**
+ * The options that sockets and servers get when none are given: the
+ * defaults, without handlers. They can be cloned, but neither changed nor
+ * freed.
+ */
+#define WSABI_DEFAULT_OPTIONS 0
+
+/**
+ * The handle of options, made by wsabi_options_new or wsabi_options_clone
+ * and ended by wsabi_options_free.
+ */
+typedef uint64_t wsabi_options;
+
+/** Makes options with the default settings and without handlers. */
+int32_t wsabi_options_new(wsabi_options *options_out);
+
+/** Makes options that equal others, handlers included. */
+int32_t wsabi_options_clone(wsabi_options options, wsabi_options *options_out);
+
+/** Ends options. Sockets and servers made with them keep what they took. */
+int32_t wsabi_options_free(wsabi_options options);
+
+/**
+ * Sets the handler of OPEN: the connection is established.
+ *
+ * This and the next functions set handlers: NULL removes one, which is the
+ * default. Handlers run on the threads of the runtime.
+ */
+int32_t wsabi_options_on_open(wsabi_options options, wsabi_handler handler);
+
+/** Sets the handler of MESSAGE: a message has come. */
+int32_t wsabi_options_on_message(wsabi_options options, wsabi_handler handler);
+
+/** Sets the handler of ERROR: the connection failed, and CLOSE follows. */
+int32_t wsabi_options_on_error(wsabi_options options, wsabi_handler handler);
+
+/** Sets the handler of CLOSE: the end, which comes exactly once. */
+int32_t wsabi_options_on_close(wsabi_options options, wsabi_handler handler);
+
+/**
+ * Sets the handler of one kind of event, WSABI_EVENT_*, or with kind 0 that
+ * of every kind. The functions above are short forms of it.
+ */
+int32_t wsabi_options_on_event(wsabi_options options,
+                               int32_t kind,
+                               wsabi_handler handler);
+
+/**
+ * Sets the function that gives user_data back. NULL: none, which is the
+ * default.
+ *
+ * It is called exactly once for each user_data that was handed over by
+ * wsabi_socket_connect, wsabi_server_listen or wsabi_socket_set_user_data,
+ * NULL too, when no handler will see it again, on any thread. A call that
+ * fails hands nothing over. The sockets of a server share the user_data of
+ * the server, which is given back after the last of them has ended.
+ */
+int32_t wsabi_options_on_release(wsabi_options options,
+                                 void (*release)(void *user_data));
+
+/* ======================================================================
+ * Settings of options.
+ *
+ * Text is copied. Bytes are counted without frames. Times are in
+ * milliseconds.
+ * ====================================================================== */
+
+/**
+ * Adds a subprotocol to those that are there. A client offers them all, the
+ * first being the one it likes best; a server takes the first of its own
+ * that the client offers.
+ *
+ * name: a token (RFC 6455 section 4.1) that is not there yet in any letter
+ * case, or WSABI_ERR_ARGUMENT. Default: none. If a client offers any, a
+ * server that takes none fails the connection (WSABI_ERR_HANDSHAKE).
+ */
+int32_t wsabi_options_add_subprotocol(wsabi_options options,
+                                      const char *name,
+                                      size_t len);
+
+/**
+ * Adds a header field to a client's request or a server's answer.
+ *
+ * WSABI_ERR_ARGUMENT: name is not a token, value has a control character or
+ * begins or ends with a space (RFC 9110 section 5), or the field is one
+ * that the library writes itself, such as Host, Connection and
+ * Sec-WebSocket-*.
+ */
+int32_t wsabi_options_add_header(wsabi_options options,
+                                 const char *name,
+                                 size_t name_len,
+                                 const char *value,
+                                 size_t value_len);
+
+/**
+ * Sets the Origin field of a client's request, such as
+ * "https://example.org". Empty: none, which is the default.
+ */
+int32_t wsabi_options_set_origin(wsabi_options options,
+                                 const char *text,
+                                 size_t len);
+
+/**
+ * Sets the User-Agent field of a client's request. Empty: none, which is
+ * the default.
+ */
+int32_t wsabi_options_set_user_agent(wsabi_options options,
+                                     const char *text,
+                                     size_t len);
+
+/**
+ * Sets the size of the largest message that is received, in bytes, at least
+ * 1. Default: 16777216 (16 MiB).
+ *
+ * A longer one fails the connection: code 1009, WSABI_ERR_TOO_BIG. Memory
+ * is taken as the bytes of a message come in, never for what its head
+ * announces.
+ */
+int32_t wsabi_options_set_max_message(wsabi_options options, uint64_t bytes);
+
+/**
+ * Sets how many bytes of messages may wait to be sent, at least 1. Default:
+ * 67108864 (64 MiB).
+ *
+ * A message that would exceed it is refused: WSABI_ERR_BUFFER_FULL, or
+ * WSABI_ERR_ARGUMENT if it is longer than the limit itself.
+ */
+int32_t wsabi_options_set_max_buffered(wsabi_options options, uint64_t bytes);
+
+/**
+ * Sets the amount of unsent bytes at which DRAIN comes. Default: 1048576 (1
+ * MiB).
+ */
+int32_t wsabi_options_set_low_water(wsabi_options options, uint64_t bytes);
+
+/**
+ * Sets the size of the largest frame that is sent, in bytes of payload;
+ * longer messages are split into several frames. 0: messages are not split,
+ * which is the default.
+ */
+int32_t wsabi_options_set_max_frame(wsabi_options options, uint64_t bytes);
+
+/**
+ * Sets the time from wsabi_socket_connect to OPEN, for name resolution,
+ * connecting and the handshake together; for a server the time that a
+ * client has for its handshake. Then: WSABI_ERR_TIMEOUT. 0: no limit.
+ * Default: 10000.
+ */
+int32_t wsabi_options_set_connect_timeout_ms(wsabi_options options,
+                                             uint32_t milliseconds);
+
+/**
+ * Sets the time that a peer has to answer a Close frame; then the
+ * connection is dropped. CLOSE comes at the latest after it. 0: does not
+ * wait. Default: 3000.
+ */
+int32_t wsabi_options_set_close_timeout_ms(wsabi_options options,
+                                           uint32_t milliseconds);
+
+/**
+ * Sets after how long without a received byte a ping is sent. 0: never.
+ * Default: 20000.
+ */
+int32_t wsabi_options_set_ping_interval_ms(wsabi_options options,
+                                           uint32_t milliseconds);
+
+/**
+ * Sets how long a ping may stay unanswered; then the connection fails with
+ * WSABI_ERR_TIMEOUT. Pings of wsabi_socket_ping count too. 0: for ever.
+ * Default: 20000.
+ */
+int32_t wsabi_options_set_pong_timeout_ms(wsabi_options options,
+                                          uint32_t milliseconds);
+
+/**
+ * Sets how long no message may be sent or received; then the connection
+ * fails with WSABI_ERR_TIMEOUT. 0: for ever, which is the default.
+ */
+int32_t wsabi_options_set_idle_timeout_ms(wsabi_options options,
+                                          uint32_t milliseconds);
+
+/**
+ * Sets how many connections a server holds at a time; further ones wait to
+ * be accepted or are refused. 0: no limit, which is the default.
+ */
+int32_t wsabi_options_set_max_connections(wsabi_options options,
+                                          uint32_t connections);
+
+/* ======================================================================
+ * Socket: one WebSocket, a client's or one that a server opened.
+ *
+ * A client's socket is made by wsabi_socket_connect and ended by
+ * wsabi_socket_release, also if it has been closed. A server's socket is
+ * known from the handle in its events; it ends by itself when the handler
+ * of CLOSE has returned, and can be released before.
+ *
+ * Sending copies the message and does not wait for the network: WSABI_OK
+ * means that it was taken, not that it arrived. Messages arrive in the
+ * order in which they were sent, and before the Close frame of
+ * wsabi_socket_close.
+ * ====================================================================== */
+
+/** The handle of a socket. */
+typedef uint64_t wsabi_socket;
+
+/** One message of wsabi_socket_send_many. */
+typedef struct wsabi_message {
+  /** The payload: UTF-8 if type is WSABI_TEXT. */
+  const void *data;
+  /**
+   * The number of bytes in data. For text, WSABI_NUL_TERMINATED: up to
+   * the NUL.
+   */
+  size_t len;
+  /** WSABI_TEXT or WSABI_BINARY; WSABI_PLAIN can be or-ed into it. */
+  int32_t type;
+  /** Must be 0. */
+  int32_t reserved;
+} wsabi_message;
+
+/**
+ * Begins to connect, gives the handle and returns: the rest is events, of
+ * which the first may come before this returns.
+ *
+ * url: ws://host:port/path?query, without a fragment. http:// means the
+ * same as ws://. options: WSABI_DEFAULT_OPTIONS, or handlers and settings,
+ * which are copied. user_data: what handlers are called with; given back to
+ * the function of wsabi_options_on_release, unless this fails.
+ *
+ * WSABI_ERR_URL: the URL cannot be used. That a host does not exist or does
+ * not answer is an ERROR event.
+ */
+int32_t wsabi_socket_connect(wsabi_runtime runtime,
+                             const char *url,
+                             size_t len,
+                             wsabi_options options,
+                             void *user_data,
+                             wsabi_socket *socket_out);
+
+/**
+ * Sends a text message of len bytes of UTF-8.
+ *
+ * WSABI_ERR_STATE: before OPEN, or between the pieces of a fragmented
+ * message. WSABI_ERR_CLOSED: closing or closed. WSABI_ERR_BUFFER_FULL:
+ * refused whole; try again after DRAIN. WSABI_ERR_ARGUMENT: not UTF-8, or
+ * longer than wsabi_options_set_max_buffered.
+ */
+int32_t wsabi_socket_send_text(wsabi_socket socket,
+                               const char *text,
+                               size_t len);
+
+/**
+ * Sends a binary message of len bytes. Fails as wsabi_socket_send_text
+ * does.
+ */
+int32_t wsabi_socket_send_binary(wsabi_socket socket,
+                                 const void *data,
+                                 size_t len);
+
+/**
+ * Sends several messages in order, with one call into the system where that
+ * is possible.
+ *
+ * Returns how many were taken. If that is less than count, the next one was
+ * refused; calling again with the rest says why, since a call whose first
+ * message is refused returns that message's status, as of
+ * wsabi_socket_send_text.
+ */
+int32_t wsabi_socket_send_many(wsabi_socket socket,
+                               const struct wsabi_message *messages,
+                               uint32_t count);
+
+/**
+ * Sends a piece of a message, as a frame of its own. The message ends with
+ * the piece whose fin is 1; the others have 0.
+ *
+ * type: WSABI_TEXT or WSABI_BINARY, the same in every call. Text may be cut
+ * inside a character. Until the end no other message can be sent:
+ * WSABI_ERR_STATE. Otherwise fails as wsabi_socket_send_text does.
+ */
+int32_t wsabi_socket_send_fragment(wsabi_socket socket,
+                                   int32_t type,
+                                   const void *data,
+                                   size_t len,
+                                   int32_t fin);
+
+/**
+ * Sends a ping with at most 125 bytes of data. The peer's answer is a PONG
+ * event with the same data and the round-trip time.
+ *
+ * The library sends pings of its own: see
+ * wsabi_options_set_ping_interval_ms. WSABI_ERR_STATE: before OPEN.
+ * WSABI_ERR_CLOSED: closing or closed.
+ */
+int32_t wsabi_socket_ping(wsabi_socket socket, const void *data, size_t len);
+
+/**
+ * Begins to close: what was sent before still goes out, then a Close frame.
+ * CLOSE follows when the peer has answered, or after the close timeout. No
+ * MESSAGE comes any more.
+ *
+ * code: any that an endpoint may send (RFC 6455 section 7.4): 1000 to 1003,
+ * 1007 to 1014, 3000 to 4999; 1000 is the normal one. 0: a Close frame
+ * without code and reason. reason: at most 123 bytes of UTF-8. Before OPEN
+ * this gives up connecting: ERROR with WSABI_ERR_ABORTED and CLOSE with
+ * 1006 follow. On a closing or closed socket it does nothing: WSABI_OK.
+ *
+ * WSABI_ERR_ARGUMENT: the code must not be sent, the reason is too long or
+ * not UTF-8, or there is a reason without a code.
+ */
+int32_t wsabi_socket_close(wsabi_socket socket,
+                           int32_t code,
+                           const char *reason,
+                           size_t len);
+
+/**
+ * Drops the connection without a Close frame, and what was not sent yet.
+ * ERROR with WSABI_ERR_ABORTED and CLOSE with 1006 follow.
+ */
+int32_t wsabi_socket_abort(wsabi_socket socket);
+
+/**
+ * Stops reading, so that TCP holds the peer back. Messages that have been
+ * read already may still come as events. Pings are not answered meanwhile,
+ * and pongs not awaited.
+ */
+int32_t wsabi_socket_pause(wsabi_socket socket);
+
+/** Reads on after wsabi_socket_pause. */
+int32_t wsabi_socket_resume(wsabi_socket socket);
+
+/**
+ * Ends the handle. The connection of a socket that is not closed yet is
+ * dropped, and no event starts afterwards, not even CLOSE; a handler that
+ * is running ends undisturbed. user_data is given back after it.
+ */
+int32_t wsabi_socket_release(wsabi_socket socket);
+
+/**
+ * Replaces the user_data that handlers are called with. The old one is
+ * given back, by the function of wsabi_options_on_release, when no handler
+ * can see it any more: at once, or when the handler that is running
+ * returns.
+ */
+int32_t wsabi_socket_set_user_data(wsabi_socket socket, void *user_data);
+
+/* ======================================================================
+ * What is known about a socket. The functions work until its handle ends,
+ * also after CLOSE.
+ * ====================================================================== */
+
+/** The state from wsabi_socket_connect to OPEN. */
+#define WSABI_CONNECTING 0
+
+/** The state in which messages can be sent. */
+#define WSABI_OPEN 1
+
+/** The state from the beginning of the end to CLOSE. */
+#define WSABI_CLOSING 2
+
+/** The state from CLOSE on. */
+#define WSABI_CLOSED 3
+
+/** The URL, as it was understood. */
+#define WSABI_FACT_URL 1
+
+/** The subprotocol that was agreed on. */
+#define WSABI_FACT_SUBPROTOCOL 2
+
+/** The extensions that were agreed on, as in Sec-WebSocket-Extensions. */
+#define WSABI_FACT_EXTENSIONS 3
+
+/** The address and port of the peer, such as "[::1]:9001". */
+#define WSABI_FACT_PEER_ADDRESS 4
+
+/** The address and port of this end. */
+#define WSABI_FACT_LOCAL_ADDRESS 5
+
+/** The version of TLS, such as "TLSv1.3". */
+#define WSABI_FACT_TLS_VERSION 6
+
+/** The cipher suite of TLS. */
+#define WSABI_FACT_TLS_CIPHER 7
+
+/** The body of the answer that refused an upgrade, the first 64 KiB. */
+#define WSABI_FACT_RESPONSE_BODY 8
+
+/** Figures of one socket. */
+typedef struct wsabi_stats {
+  /** Set by the caller: sizeof(wsabi_stats). */
+  uint32_t size;
+  /** How often the connection was made anew. 0 in this version. */
+  uint32_t reconnects;
+  /** Bytes sent on the wire, the handshake and frames included. */
+  uint64_t bytes_sent;
+  /** Bytes received on the wire, the handshake and frames included. */
+  uint64_t bytes_received;
+  /** Payload bytes of the messages that were sent. */
+  uint64_t payload_sent;
+  /** Payload bytes of the messages that were received. */
+  uint64_t payload_received;
+  /** Messages sent. */
+  uint64_t messages_sent;
+  /** Messages received. */
+  uint64_t messages_received;
+  /** Round-trip time of the latest ping in nanoseconds; 0: not known. */
+  uint64_t round_trip_ns;
+  /** Nanoseconds since the last byte was received; 0: none was. */
+  uint64_t since_received_ns;
+  /** Nanoseconds that name resolution took. */
+  uint64_t dns_ns;
+  /** Nanoseconds that the TCP connection took. */
+  uint64_t tcp_ns;
+  /** Nanoseconds that the TLS handshake took. */
+  uint64_t tls_ns;
+  /** Nanoseconds that the WebSocket handshake took. */
+  uint64_t upgrade_ns;
+} wsabi_stats;
+
+/**
+ * Returns the state of the connection: WSABI_CONNECTING, WSABI_OPEN,
+ * WSABI_CLOSING or WSABI_CLOSED. It never goes back.
+ */
+int32_t wsabi_socket_ready_state(wsabi_socket socket);
+
+/**
+ * Returns how many bytes of messages were sent by the application and not
+ * yet taken by the operating system. The headers of frames do not count.
+ */
+int64_t wsabi_socket_buffered_amount(wsabi_socket socket);
+
+/**
+ * Writes one of WSABI_FACT_*, which are texts, into the cap bytes at buf,
+ * and a NUL behind it where there is room. buf may be NULL if cap is 0.
+ *
+ * Returns the length without NUL, also if it is more than cap, and 0 where
+ * the fact is not known or there is none.
+ */
+int64_t wsabi_socket_fact(wsabi_socket socket,
+                          int32_t fact,
+                          char *buf,
+                          size_t cap);
+
+/**
+ * Returns the HTTP status with which the server answered: 101, or another
+ * one if it refused; 0 before an answer, and always for a server's socket.
+ */
+int32_t wsabi_socket_response_status(wsabi_socket socket);
+
+/**
+ * Writes a header field of the server's answer into the cap bytes at buf,
+ * as wsabi_socket_fact does. The name may be in any letter case.
+ *
+ * Returns the length, and 0 if there is no such field. WSABI_ERR_STATE:
+ * before an answer.
+ */
+int64_t wsabi_socket_response_header(wsabi_socket socket,
+                                     const char *name,
+                                     size_t len,
+                                     char *buf,
+                                     size_t cap);
+
+/**
+ * Fills in the figures of a socket.
+ *
+ * stats->size must be sizeof(wsabi_stats) before the call. Where the
+ * library knows fewer figures than the program, it sets size to what it
+ * filled.
+ */
+int32_t wsabi_socket_stats(wsabi_socket socket, struct wsabi_stats *stats);
+
+/* ======================================================================
+ * Server: accepts connections, each of which becomes a socket.
+ * ====================================================================== */
+
+/**
+ * The handle of a server, made by wsabi_server_listen and ended by
+ * wsabi_server_close.
+ */
+typedef uint64_t wsabi_server;
+
+/**
+ * Opens a port and accepts connections from then on.
+ *
+ * url: ws://address:port/, such as ws://127.0.0.1:9001/ or ws://[::]:9001/.
+ * Port 0: the system chooses one, see wsabi_server_port. options: the
+ * handlers and settings of the sockets that it opens, which are copied.
+ * user_data: what the handlers of all of them are called with, until
+ * wsabi_socket_set_user_data gives one its own; given back when the server
+ * and the last of them have ended, unless this fails.
+ *
+ * WSABI_ERR_URL: the URL cannot be used. WSABI_ERR_CONNECT: the address or
+ * port cannot be had.
+ */
+int32_t wsabi_server_listen(wsabi_runtime runtime,
+                            const char *url,
+                            size_t len,
+                            wsabi_options options,
+                            void *user_data,
+                            wsabi_server *server_out);
+
+/**
+ * Returns the port on which a server accepts connections; 0 for a Unix
+ * socket.
+ */
+int32_t wsabi_server_port(wsabi_server server);
+
+/**
+ * Stops accepting connections, closes the server's sockets with code 1001,
+ * and ends the handle. CLOSE comes for each socket, as always.
+ */
+int32_t wsabi_server_close(wsabi_server server);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* WSABI_H */

@@ -1,0 +1,94 @@
+//! wsabi: WebSocket (RFC 6455), client and server, behind a C interface.
+//!
+//! This header is the manual. A client in short:
+//!
+//! ```c
+//! wsabi_options options;
+//! wsabi_socket socket;
+//! wsabi_options_new(&options);
+//! wsabi_options_on_open(options, on_open);
+//! wsabi_options_on_message(options, on_message);
+//! wsabi_options_on_close(options, on_close);
+//! if (wsabi_socket_connect(WSABI_DEFAULT_RUNTIME, "ws://localhost/",
+//!                          WSABI_NUL_TERMINATED, options, NULL,
+//!                          &socket) != WSABI_OK)
+//!   fprintf(stderr, "%s\n", wsabi_last_error());
+//! ```
+//!
+//! CONVENTIONS, which hold for every function
+//!
+//! Threads: every function may be called on any thread, at any time, also
+//! inside a handler. Nothing waits, unless its text says so. No lock of the
+//! library is held while code of the application runs.
+//!
+//! Handles: runtimes, options, sockets and servers are numbers, not
+//! addresses. They are never 0 and have at most 53 bits, so that they
+//! survive a double. A handle that has ended, one of another type, 0, and
+//! any other number give WSABI_ERR_HANDLE and do nothing. A handle number is
+//! not used again.
+//!
+//! Text is UTF-8, given as pointer and length in bytes; WSABI_NUL_TERMINATED
+//! as the length means: up to the NUL. Text and bytes may be NULL only where
+//! the length is 0. What goes in is copied before the call returns. Text and
+//! payloads that come out are followed by a NUL byte that the length does
+//! not count.
+//!
+//! Results: an int32_t is WSABI_OK or a count, or one of WSABI_ERR_*, all of
+//! which are negative; an int64_t is an amount or a length, or one of
+//! WSABI_ERR_*. After a failure wsabi_last_error has a sentence about it. A
+//! call that fails has done nothing and taken nothing. Results that are
+//! returned through a pointer (*_out) are written last, and only on success.
+//! Any function may return WSABI_ERR_ARGUMENT (a NULL where none is allowed,
+//! a number out of range, text that is not UTF-8), WSABI_ERR_HANDLE,
+//! WSABI_ERR_FORKED, WSABI_ERR_RESOURCE and WSABI_ERR_INTERNAL; a function's
+//! text names what it may return besides.
+//!
+//! Handlers: functions of the application that the library calls. They must
+//! return: a C++ exception or a longjmp must not leave them. A handler that
+//! is slow holds up its socket, and the others that share its thread.
+//!
+//! user_data: a pointer that the library hands to handlers and never reads.
+//! The function given to wsabi_options_on_release gets each one back, once.
+//!
+//! Growth: structs begin with their size and grow only at the end; kinds,
+//! codes and flags are only added. Ignore those that you do not know.
+//!
+//! fork: in the child, handles from before fork() give WSABI_ERR_FORKED;
+//! what they stand for lives on in the parent only. The child can make its
+//! own, and begins without a log handler.
+
+// What stands above is the beginning of include/wsabi.h. The public modules are its sections, in
+// this order, which the empty lines protect from rustfmt.
+#![expect(unsafe_code, reason = "the C interface is made of pointers")]
+#![expect(non_camel_case_types, reason = "the names of types are those of C")]
+
+pub mod library;
+
+pub mod status;
+
+pub mod event;
+
+pub mod runtime;
+
+pub mod options;
+
+pub mod settings;
+
+pub mod socket;
+
+pub mod facts;
+
+pub mod server;
+
+mod callbacks;
+mod guard;
+mod handles;
+mod input;
+mod output;
+mod process;
+mod table;
+mod target;
+mod user_data;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Runtime: the threads that run connections.
+//!
+//! Most programs need only WSABI_DEFAULT_RUNTIME. One of one's own can be
+//! shut down, and can have more threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::ffi::guard::guard;
+use crate::ffi::output::Out;
+use crate::ffi::server::ServerEntry;
+use crate::ffi::socket::SocketEntry;
+use crate::ffi::{handles, input};
+use crate::runtime::{Delivery, Runtime};
+
+/// The handle of a runtime, made by wsabi_runtime_new and ended by
+/// wsabi_runtime_free.
+pub type wsabi_runtime = u64;
+
+/// The runtime of the process, which is there without being made. It starts
+/// one thread at its first use, on which its handlers run, and cannot be
+/// freed.
+pub const WSABI_DEFAULT_RUNTIME: u64 = 0;
+
+/// Handlers run on the threads of the runtime, as things happen.
+pub const WSABI_DELIVER_ON_THREADS: i32 = 0;
+
+/// Handlers run inside calls of the application only. Not in this version:
+/// wsabi_runtime_new answers WSABI_ERR_ARGUMENT.
+pub const WSABI_DELIVER_ON_POLL: i32 = 1;
+
+/// Starts a runtime.
+///
+/// threads: 1 to 64. A socket stays on one of them; a program with few
+/// sockets needs one. delivery: WSABI_DELIVER_ON_THREADS.
+///
+/// # Safety
+///
+/// `runtime_out` can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_runtime_new(
+    threads: u32,
+    delivery: i32,
+    runtime_out: *mut wsabi_runtime,
+) -> i32 {
+    guard(|| {
+        // SAFETY: by contract of this function.
+        let runtime_out = unsafe { Out::new("runtime_out", runtime_out) }?;
+        let delivery = match delivery {
+            WSABI_DELIVER_ON_THREADS => Delivery::Threads,
+            WSABI_DELIVER_ON_POLL => Delivery::Poll,
+            _ => return Err(input::argument(format!("there is no delivery {delivery}"))),
+        };
+        let runtime = Runtime::new(threads, delivery)?;
+        let handle = handles::insert(runtime.clone()).inspect_err(|_| runtime.free())?;
+        runtime_out.write(handle);
+        Ok(())
+    })
+}
+
+/// Closes every socket of a runtime with code 1001, and its servers, and
+/// waits until all are closed, at most timeout_ms milliseconds (-1: for
+/// ever, 0: not at all). The runtime can be used again afterwards.
+///
+/// WSABI_ERR_TIMEOUT: some are not closed yet, but they are closing.
+/// WSABI_ERR_STATE: called inside a handler, which would wait for itself.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_runtime_shutdown(runtime: wsabi_runtime, timeout_ms: i32) -> i32 {
+    guard(|| {
+        let runtime = find_runtime(runtime)?;
+        let timeout = match (u64::try_from(timeout_ms), timeout_ms) {
+            (Ok(milliseconds), _) => Some(Duration::from_millis(milliseconds)),
+            (Err(_), -1) => None,
+            _ => {
+                return Err(input::argument(format!(
+                    "timeout_ms is {timeout_ms}, less than -1"
+                )));
+            }
+        };
+        runtime.shutdown(timeout)
+    })
+}
+
+/// Ends a runtime, and with it the handles of its sockets and servers, whose
+/// connections are dropped.
+///
+/// Waits for the handlers that are running, unless it is called inside one
+/// of them. No handler of the runtime runs afterwards, except that one until
+/// it returns; a CLOSE that has not come yet does not come.
+/// wsabi_runtime_shutdown before it ends connections politely.
+///
+/// WSABI_ERR_ARGUMENT: WSABI_DEFAULT_RUNTIME cannot be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_runtime_free(runtime: wsabi_runtime) -> i32 {
+    guard(|| {
+        if runtime == WSABI_DEFAULT_RUNTIME {
+            return Err(input::argument(
+                "the default runtime cannot be freed".into(),
+            ));
+        }
+        handles::remove::<Runtime>(runtime)?.free();
+        handles::sweep::<Arc<SocketEntry>>(|socket| socket.runtime == runtime);
+        handles::sweep::<Arc<ServerEntry>>(|server| server.runtime == runtime);
+        Ok(())
+    })
+}
+
+/// The runtime of a handle, or the default one.
+pub(super) fn find_runtime(handle: wsabi_runtime) -> Result<Runtime> {
+    if handle == WSABI_DEFAULT_RUNTIME {
+        return Runtime::process();
+    }
+    handles::find(handle)
+}

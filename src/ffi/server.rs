@@ -1,0 +1,133 @@
+//! Server: accepts connections, each of which becomes a socket.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+use crate::delivery::{Event, Handler};
+use crate::ffi::callbacks::Callbacks;
+use crate::ffi::guard::{guard, guard_value};
+use crate::ffi::handles::Reservation;
+use crate::ffi::options::{snapshot, wsabi_options};
+use crate::ffi::output::Out;
+use crate::ffi::runtime::{find_runtime, wsabi_runtime};
+use crate::ffi::socket::{attach, end_if_freed};
+use crate::ffi::target::Target;
+use crate::ffi::user_data::UserData;
+use crate::ffi::{handles, input};
+use crate::runtime::Runtime;
+use crate::server::Server;
+use crate::socket::Socket;
+
+/// The handle of a server, made by wsabi_server_listen and ended by
+/// wsabi_server_close.
+pub type wsabi_server = u64;
+
+/// Opens a port and accepts connections from then on.
+///
+/// url: ws://address:port/, such as ws://127.0.0.1:9001/ or ws://[::]:9001/.
+/// Port 0: the system chooses one, see wsabi_server_port. options: the
+/// handlers and settings of the sockets that it opens, which are copied.
+/// user_data: what the handlers of all of them are called with, until
+/// wsabi_socket_set_user_data gives one its own; given back when the server
+/// and the last of them have ended, unless this fails.
+///
+/// WSABI_ERR_URL: the URL cannot be used. WSABI_ERR_CONNECT: the address or
+/// port cannot be had.
+///
+/// # Safety
+///
+/// `len` says how much can be read at `url`; `server_out` can be written to. The handlers of
+/// `options` can be called with `user_data` on any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_server_listen(
+    runtime: wsabi_runtime,
+    url: *const c_char,
+    len: usize,
+    options: wsabi_options,
+    user_data: *mut c_void,
+    server_out: *mut wsabi_server,
+) -> i32 {
+    guard(|| {
+        // SAFETY: by contract of this function.
+        let server_out = unsafe { Out::new("server_out", server_out) }?;
+        // SAFETY: as above.
+        let url = unsafe { input::setting("url", url, len) }?;
+        let owner = find_runtime(runtime)?;
+        let options = snapshot(options)?;
+        let reservation = Reservation::<Arc<ServerEntry>>::new()?;
+        let handle = reservation.handle;
+
+        let user_data = UserData::new(user_data, options.callbacks.release);
+        let door = Door {
+            runtime,
+            owner: owner.clone(),
+            callbacks: options.callbacks,
+            user_data: user_data.clone(),
+        };
+        let listening = Server::listen(&owner, url, &options.settings, move |socket| {
+            door.admit(socket)
+        });
+        let server = listening.inspect_err(|_| user_data.give_back())?;
+        reservation.fill(Arc::new(ServerEntry { server, runtime }));
+        if owner.is_freed() {
+            // That may have missed this server.
+            drop(handles::remove::<Arc<ServerEntry>>(handle));
+        }
+        server_out.write(handle);
+        Ok(())
+    })
+}
+
+/// Returns the port on which a server accepts connections; 0 for a Unix
+/// socket.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_server_port(server: wsabi_server) -> i32 {
+    guard_value(|| {
+        Ok(handles::find::<Arc<ServerEntry>>(server)?
+            .server
+            .port()
+            .into())
+    })
+}
+
+/// Stops accepting connections, closes the server's sockets with code 1001,
+/// and ends the handle. CLOSE comes for each socket, as always.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_server_close(server: wsabi_server) -> i32 {
+    guard(|| {
+        handles::remove::<Arc<ServerEntry>>(server)?.server.close();
+        Ok(())
+    })
+}
+
+/// What the handle of a server stands for.
+pub(super) struct ServerEntry {
+    pub(super) runtime: wsabi_runtime,
+    server: Server,
+}
+
+/// What every socket of a server gets when it comes in.
+struct Door {
+    runtime: wsabi_runtime,
+    owner: Runtime,
+    callbacks: Arc<Callbacks>,
+    user_data: Arc<UserData>,
+}
+
+impl Door {
+    fn admit(&self, socket: &Socket) -> Arc<dyn Handler> {
+        let reservation = match Reservation::new() {
+            Ok(reservation) => reservation,
+            Err(error) => {
+                log::error!("a connection is dropped: {error}");
+                let _ = socket.abort();
+                return Arc::new(|_: Event<'_>| {});
+            }
+        };
+        let handle = reservation.handle;
+        let target = Target::new(handle, self.callbacks.clone(), self.user_data.clone(), true);
+        let handler = attach(reservation, socket, target, self.runtime);
+        end_if_freed(&self.owner, handle);
+        handler
+    }
+}

@@ -1,0 +1,251 @@
+//! Settings of options.
+//!
+//! Text is copied. Bytes are counted without frames. Times are in
+//! milliseconds.
+
+use std::ffi::c_char;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::ffi::guard::guard;
+use crate::ffi::input;
+use crate::ffi::options::{edit, wsabi_options};
+use crate::options::Options;
+
+/// Adds a subprotocol to those that are there. A client offers them all, the
+/// first being the one it likes best; a server takes the first of its own
+/// that the client offers.
+///
+/// name: a token (RFC 6455 section 4.1) that is not there yet in any letter
+/// case, or WSABI_ERR_ARGUMENT. Default: none. If a client offers any, a
+/// server that takes none fails the connection (WSABI_ERR_HANDSHAKE).
+///
+/// # Safety
+///
+/// `len` says how much can be read at `name`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_options_add_subprotocol(
+    options: wsabi_options,
+    name: *const c_char,
+    len: usize,
+) -> i32 {
+    guard(|| {
+        // SAFETY: by contract of this function.
+        let name = unsafe { input::setting("name", name, len) }?;
+        change(options, |settings| settings.add_subprotocol(name))
+    })
+}
+
+/// Adds a header field to a client's request or a server's answer.
+///
+/// WSABI_ERR_ARGUMENT: name is not a token, value has a control character or
+/// begins or ends with a space (RFC 9110 section 5), or the field is one
+/// that the library writes itself, such as Host, Connection and
+/// Sec-WebSocket-*.
+///
+/// # Safety
+///
+/// `name_len` and `value_len` say how much can be read at `name` and `value`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_options_add_header(
+    options: wsabi_options,
+    name: *const c_char,
+    name_len: usize,
+    value: *const c_char,
+    value_len: usize,
+) -> i32 {
+    guard(|| {
+        // SAFETY: by contract of this function.
+        let name = unsafe { input::setting("name", name, name_len) }?;
+        // SAFETY: as above.
+        let value = unsafe { input::setting("value", value, value_len) }?;
+        change(options, |settings| settings.add_header(name, value))
+    })
+}
+
+/// Sets the Origin field of a client's request, such as
+/// "https://example.org". Empty: none, which is the default.
+///
+/// # Safety
+///
+/// `len` says how much can be read at `text`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_options_set_origin(
+    options: wsabi_options,
+    text: *const c_char,
+    len: usize,
+) -> i32 {
+    guard(|| {
+        // SAFETY: by contract of this function.
+        let text = unsafe { input::setting("text", text, len) }?;
+        change(options, |settings| settings.set_origin(text))
+    })
+}
+
+/// Sets the User-Agent field of a client's request. Empty: none, which is
+/// the default.
+///
+/// # Safety
+///
+/// `len` says how much can be read at `text`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_options_set_user_agent(
+    options: wsabi_options,
+    text: *const c_char,
+    len: usize,
+) -> i32 {
+    guard(|| {
+        // SAFETY: by contract of this function.
+        let text = unsafe { input::setting("text", text, len) }?;
+        change(options, |settings| settings.set_user_agent(text))
+    })
+}
+
+/// Sets the size of the largest message that is received, in bytes, at least
+/// 1. Default: 16777216 (16 MiB).
+///
+/// A longer one fails the connection: code 1009, WSABI_ERR_TOO_BIG. Memory
+/// is taken as the bytes of a message come in, never for what its head
+/// announces.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_max_message(options: wsabi_options, bytes: u64) -> i32 {
+    guard(|| change(options, |settings| settings.set_max_message(bytes)))
+}
+
+/// Sets how many bytes of messages may wait to be sent, at least 1. Default:
+/// 67108864 (64 MiB).
+///
+/// A message that would exceed it is refused: WSABI_ERR_BUFFER_FULL, or
+/// WSABI_ERR_ARGUMENT if it is longer than the limit itself.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_max_buffered(options: wsabi_options, bytes: u64) -> i32 {
+    guard(|| change(options, |settings| settings.set_max_buffered(bytes)))
+}
+
+/// Sets the amount of unsent bytes at which DRAIN comes. Default: 1048576 (1
+/// MiB).
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_low_water(options: wsabi_options, bytes: u64) -> i32 {
+    guard(|| {
+        change(options, |settings| {
+            settings.set_low_water(bytes);
+            Ok(())
+        })
+    })
+}
+
+/// Sets the size of the largest frame that is sent, in bytes of payload;
+/// longer messages are split into several frames. 0: messages are not split,
+/// which is the default.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_max_frame(options: wsabi_options, bytes: u64) -> i32 {
+    guard(|| {
+        change(options, |settings| {
+            settings.set_max_frame(bytes);
+            Ok(())
+        })
+    })
+}
+
+/// Sets the time from wsabi_socket_connect to OPEN, for name resolution,
+/// connecting and the handshake together; for a server the time that a
+/// client has for its handshake. Then: WSABI_ERR_TIMEOUT. 0: no limit.
+/// Default: 10000.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_connect_timeout_ms(
+    options: wsabi_options,
+    milliseconds: u32,
+) -> i32 {
+    guard(|| {
+        let time = Duration::from_millis(milliseconds.into());
+        change(options, |settings| {
+            settings.set_connect_timeout(time);
+            Ok(())
+        })
+    })
+}
+
+/// Sets the time that a peer has to answer a Close frame; then the
+/// connection is dropped. CLOSE comes at the latest after it. 0: does not
+/// wait. Default: 3000.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_close_timeout_ms(
+    options: wsabi_options,
+    milliseconds: u32,
+) -> i32 {
+    guard(|| {
+        let time = Duration::from_millis(milliseconds.into());
+        change(options, |settings| {
+            settings.set_close_timeout(time);
+            Ok(())
+        })
+    })
+}
+
+/// Sets after how long without a received byte a ping is sent. 0: never.
+/// Default: 20000.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_ping_interval_ms(
+    options: wsabi_options,
+    milliseconds: u32,
+) -> i32 {
+    guard(|| {
+        let time = Duration::from_millis(milliseconds.into());
+        change(options, |settings| {
+            settings.set_ping_interval(time);
+            Ok(())
+        })
+    })
+}
+
+/// Sets how long a ping may stay unanswered; then the connection fails with
+/// WSABI_ERR_TIMEOUT. Pings of wsabi_socket_ping count too. 0: for ever.
+/// Default: 20000.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_pong_timeout_ms(
+    options: wsabi_options,
+    milliseconds: u32,
+) -> i32 {
+    guard(|| {
+        let time = Duration::from_millis(milliseconds.into());
+        change(options, |settings| {
+            settings.set_pong_timeout(time);
+            Ok(())
+        })
+    })
+}
+
+/// Sets how long no message may be sent or received; then the connection
+/// fails with WSABI_ERR_TIMEOUT. 0: for ever, which is the default.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_idle_timeout_ms(
+    options: wsabi_options,
+    milliseconds: u32,
+) -> i32 {
+    guard(|| {
+        let time = Duration::from_millis(milliseconds.into());
+        change(options, |settings| {
+            settings.set_idle_timeout(time);
+            Ok(())
+        })
+    })
+}
+
+/// Sets how many connections a server holds at a time; further ones wait to
+/// be accepted or are refused. 0: no limit, which is the default.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_max_connections(
+    options: wsabi_options,
+    connections: u32,
+) -> i32 {
+    guard(|| {
+        change(options, |settings| {
+            settings.set_max_connections(connections);
+            Ok(())
+        })
+    })
+}
+
+fn change(options: wsabi_options, set: impl FnOnce(&mut Options) -> Result<()>) -> Result<()> {
+    edit(options, |contents| set(&mut contents.settings))
+}

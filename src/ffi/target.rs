@@ -1,0 +1,322 @@
+//! Where the events of one socket go: into the application's handlers.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::Arc;
+
+use crate::delivery::{Event, Handler, MessageKind, Payload};
+use crate::ffi::callbacks::Callbacks;
+use crate::ffi::event::{self, wsabi_event};
+use crate::ffi::socket::SocketEntry;
+use crate::ffi::user_data::{UserData, UserDataCell};
+use crate::ffi::{handles, output, status};
+
+/// Turns the events of one socket into calls of handlers.
+pub(super) struct Target {
+    callbacks: Arc<Callbacks>,
+    handle: u64,
+    /// Whether a server accepted the socket. Nobody else knows such a handle for sure, so it ends
+    /// with the socket.
+    is_accepted: bool,
+    user_data: UserDataCell,
+}
+
+impl Target {
+    pub(super) fn new(
+        handle: u64,
+        callbacks: Arc<Callbacks>,
+        user_data: Arc<UserData>,
+        is_accepted: bool,
+    ) -> Self {
+        Self {
+            callbacks,
+            handle,
+            is_accepted,
+            user_data: UserDataCell::new(user_data),
+        }
+    }
+
+    /// Replaces the pointer that handlers are called with.
+    pub(super) fn set_user_data(&self, pointer: *mut c_void) {
+        self.user_data
+            .replace(UserData::new(pointer, self.callbacks.release));
+    }
+}
+
+impl Handler for Target {
+    fn handle(&self, event: Event<'_>) {
+        let kind = kind(&event);
+        if let Some(handler) = self.callbacks.of(kind) {
+            let sentence = match event {
+                Event::Error(error) => format!("{error}\0"),
+                _ => String::new(),
+            };
+            let described = describe(&event, kind, &sentence);
+            self.user_data.lend(|user_data| {
+                let event = wsabi_event {
+                    handle: self.handle,
+                    user_data,
+                    ..described
+                };
+                // SAFETY: the application gave the function for calls like this one. The event
+                // and its data live until it returns.
+                unsafe { handler(&raw const event, user_data) };
+            });
+        }
+        if self.is_accepted && kind == event::WSABI_EVENT_CLOSE {
+            // The application may have released it before.
+            drop(handles::remove::<Arc<SocketEntry>>(self.handle));
+        }
+    }
+}
+
+fn kind(event: &Event<'_>) -> i32 {
+    match event {
+        Event::Open => event::WSABI_EVENT_OPEN,
+        Event::Message { .. } => event::WSABI_EVENT_MESSAGE,
+        Event::Error(_) => event::WSABI_EVENT_ERROR,
+        Event::Close { .. } => event::WSABI_EVENT_CLOSE,
+        Event::Ping(_) => event::WSABI_EVENT_PING,
+        Event::Pong { .. } => event::WSABI_EVENT_PONG,
+        Event::Drain => event::WSABI_EVENT_DRAIN,
+    }
+}
+
+/// The event as C sees it, but for the handle and the user_data. `sentence` is that of an error,
+/// with its NUL.
+fn describe(event: &Event<'_>, kind: i32, sentence: &str) -> wsabi_event {
+    let with = |payload: Payload<'_>| wsabi_event {
+        size: size_of::<wsabi_event>() as u32,
+        kind,
+        handle: 0,
+        user_data: ptr::null_mut(),
+        data: payload.with_nul().as_ptr(),
+        len: payload.as_bytes().len(),
+        r#type: 0,
+        code: 0,
+        was_clean: 0,
+        reserved: 0,
+        value: 0,
+    };
+    match *event {
+        Event::Open | Event::Drain => with(Payload::EMPTY),
+        Event::Message {
+            kind: MessageKind::Text,
+            payload,
+        } => wsabi_event {
+            r#type: event::WSABI_TEXT,
+            ..with(payload)
+        },
+        Event::Message {
+            kind: MessageKind::Binary,
+            payload,
+        } => wsabi_event {
+            r#type: event::WSABI_BINARY,
+            ..with(payload)
+        },
+        Event::Ping(payload) => with(payload),
+        Event::Pong {
+            payload,
+            round_trip,
+        } => wsabi_event {
+            value: output::nanoseconds(round_trip),
+            ..with(payload)
+        },
+        Event::Error(error) => {
+            let payload = Payload::new(sentence.as_bytes()).unwrap_or(Payload::EMPTY);
+            wsabi_event {
+                code: status::of(error),
+                ..with(payload)
+            }
+        }
+        Event::Close {
+            code,
+            reason,
+            was_clean,
+        } => wsabi_event {
+            code: i32::from(code),
+            was_clean: i32::from(was_clean),
+            ..with(reason)
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::ffi::event::{
+        WSABI_BINARY, WSABI_EVENT_CLOSE, WSABI_EVENT_DRAIN, WSABI_EVENT_ERROR, WSABI_EVENT_MESSAGE,
+        WSABI_EVENT_OPEN, WSABI_EVENT_PING, WSABI_EVENT_PONG, WSABI_TEXT,
+    };
+
+    /// What a handler saw.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    struct Seen {
+        kind: i32,
+        data: Vec<u8>,
+        r#type: i32,
+        code: i32,
+        was_clean: i32,
+        value: u64,
+    }
+
+    type Log = Mutex<Vec<Seen>>;
+
+    unsafe extern "C-unwind" fn record(event: *const wsabi_event, user_data: *mut c_void) {
+        // SAFETY: by contract of handlers; the tests hand over a log that outlives the call.
+        let (event, log) = unsafe { (&*event, &*user_data.cast::<Log>()) };
+        assert_eq!(event.size as usize, size_of::<wsabi_event>());
+        assert_eq!(
+            (event.handle, event.user_data, event.reserved),
+            (7, user_data, 0)
+        );
+        // SAFETY: data has len bytes and a NUL.
+        let data = unsafe { slice::from_raw_parts(event.data, event.len + 1) };
+        assert_eq!(data[event.len], 0);
+        log.lock().push(Seen {
+            kind: event.kind,
+            data: data[..event.len].to_vec(),
+            r#type: event.r#type,
+            code: event.code,
+            was_clean: event.was_clean,
+            value: event.value,
+        });
+    }
+
+    fn target(callbacks: Callbacks, log: &Log) -> Target {
+        let user_data = ptr::from_ref(log).cast_mut().cast();
+        Target::new(
+            7,
+            Arc::new(callbacks),
+            UserData::new(user_data, None),
+            false,
+        )
+    }
+
+    #[test]
+    fn every_event_is_described_as_c_sees_it() {
+        let log = Log::default();
+        let mut callbacks = Callbacks::default();
+        callbacks.set(0, Some(record)).unwrap();
+        let target = target(callbacks, &log);
+        let error = Error::Tls("certificate has expired".into());
+        let payload = Payload::new(b"a\0b\0").unwrap();
+        let round_trip = Some(Duration::from_micros(3));
+
+        target.handle(Event::Open);
+        target.handle(Event::Message {
+            kind: MessageKind::Text,
+            payload,
+        });
+        target.handle(Event::Message {
+            kind: MessageKind::Binary,
+            payload: Payload::EMPTY,
+        });
+        target.handle(Event::Ping(payload));
+        target.handle(Event::Pong {
+            payload,
+            round_trip,
+        });
+        target.handle(Event::Drain);
+        target.handle(Event::Error(&error));
+        target.handle(Event::Close {
+            code: 4999,
+            reason: payload,
+            was_clean: true,
+        });
+
+        let data = b"a\0b".to_vec();
+        let kind = |kind| Seen {
+            kind,
+            ..Seen::default()
+        };
+        let expected = [
+            kind(WSABI_EVENT_OPEN),
+            Seen {
+                data: data.clone(),
+                r#type: WSABI_TEXT,
+                ..kind(WSABI_EVENT_MESSAGE)
+            },
+            Seen {
+                r#type: WSABI_BINARY,
+                ..kind(WSABI_EVENT_MESSAGE)
+            },
+            Seen {
+                data: data.clone(),
+                ..kind(WSABI_EVENT_PING)
+            },
+            Seen {
+                data: data.clone(),
+                value: 3000,
+                ..kind(WSABI_EVENT_PONG)
+            },
+            kind(WSABI_EVENT_DRAIN),
+            Seen {
+                data: b"certificate has expired".to_vec(),
+                code: status::WSABI_ERR_TLS,
+                ..kind(WSABI_EVENT_ERROR)
+            },
+            Seen {
+                data,
+                code: 4999,
+                was_clean: 1,
+                ..kind(WSABI_EVENT_CLOSE)
+            },
+        ];
+        assert_eq!(*log.lock(), expected);
+    }
+
+    #[test]
+    fn only_kinds_with_a_handler_are_told() {
+        let log = Log::default();
+        let mut callbacks = Callbacks::default();
+        callbacks.set(0, Some(record)).unwrap();
+        callbacks.set(WSABI_EVENT_OPEN, None).unwrap();
+        assert!(
+            callbacks
+                .set(event::KINDS as i32 + 1, Some(record))
+                .is_err()
+        );
+        assert!(callbacks.set(-1, Some(record)).is_err());
+        let target = target(callbacks, &log);
+        target.handle(Event::Open);
+        target.handle(Event::Drain);
+        assert_eq!(log.lock().len(), 1);
+    }
+
+    #[test]
+    fn a_handler_can_replace_its_user_data() {
+        unsafe extern "C-unwind" fn replace(event: *const wsabi_event, user_data: *mut c_void) {
+            // SAFETY: by contract of handlers; the tests hand over what outlives the call.
+            let (event, (target, log)) = unsafe {
+                (
+                    &*event,
+                    &*user_data.cast::<(Arc<Mutex<Option<Arc<Target>>>>, Log)>(),
+                )
+            };
+            log.lock().push(Seen {
+                kind: event.kind,
+                ..Seen::default()
+            });
+            let target = target.lock().clone().unwrap();
+            target.set_user_data(ptr::null_mut());
+        }
+
+        let cell = Arc::new(Mutex::new(None));
+        let shared = (cell.clone(), Log::default());
+        let mut callbacks = Callbacks::default();
+        callbacks.set(WSABI_EVENT_OPEN, Some(replace)).unwrap();
+        let user_data = UserData::new(ptr::from_ref(&shared).cast_mut().cast(), None);
+        let target = Arc::new(Target::new(7, Arc::new(callbacks), user_data, false));
+        *cell.lock() = Some(target.clone());
+        target.handle(Event::Open);
+        assert_eq!(shared.1.lock().len(), 1);
+        *cell.lock() = None;
+    }
+}
