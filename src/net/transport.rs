@@ -77,16 +77,6 @@ impl Transport {
         let _ = self.socket().shutdown(Shutdown::Write);
     }
 
-    /// Ends both directions, also for threads that still hold the transport.
-    pub fn shutdown(&self) {
-        let _ = self.socket().shutdown(Shutdown::Both);
-    }
-
-    /// The error that the system holds for this socket.
-    pub fn take_error(&self) -> Option<io::Error> {
-        self.socket().take_error().ok().flatten()
-    }
-
     /// The address of the other end, for a person.
     pub fn peer_address(&self) -> String {
         match &self.stream {

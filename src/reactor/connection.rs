@@ -241,7 +241,7 @@ impl Connection {
                 .as_millis();
             let what = self.phase_name();
             let sentence = format!("no connection within {limit} ms, {what}");
-            return self.give_up(Error::Timeout(sentence.into()));
+            return self.receive_eof(Error::Timeout(sentence.into()));
         }
         match &mut self.phase {
             Phase::Connecting(_) => self.race_on(Progress::Running, cx),
@@ -485,10 +485,9 @@ impl Connection {
     fn receive_eof(&mut self, error: Error) {
         match &mut self.phase {
             Phase::Asking(client) => {
-                let error = match error {
-                    Error::Io(_) if client.response().is_some() => client.receive_eof(),
-                    error => error,
-                };
+                // A refusal whose body does not end is a refusal all the same.
+                let refused = client.response().is_some();
+                let error = if refused { client.receive_eof() } else { error };
                 self.keep_response();
                 self.give_up(error);
             }

@@ -68,6 +68,7 @@ impl Body {
     }
 
     /// The bytes that are kept.
+    #[cfg(test)]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -119,6 +119,7 @@ impl Client {
     }
 
     /// What has come of the body of a refused upgrade.
+    #[cfg(test)]
     pub fn body(&self) -> &[u8] {
         self.body.as_ref().map_or(&[], Body::bytes)
     }

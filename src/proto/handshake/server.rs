@@ -128,16 +128,19 @@ impl Upgrade {
     }
 
     /// Who asks, if a browser says it.
+    #[cfg(test)]
     pub fn origin(&self) -> Option<Cow<'_, str>> {
         self.head.field("Origin")
     }
 
     /// The request.
+    #[cfg(test)]
     pub fn head(&self) -> &Head {
         &self.head
     }
 
     /// The request, to be kept.
+    #[cfg(test)]
     pub fn into_head(self) -> Head {
         self.head
     }
