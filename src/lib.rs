@@ -5,7 +5,7 @@
 
 mod delivery;
 mod error;
-
+mod ffi;
 mod net;
 mod options;
 mod proto;
