@@ -256,8 +256,7 @@ const char *wsabi_last_error(void);
  *   the latest a close timeout after the end began. If connecting fails,
  *   ERROR and CLOSE are the only events.
  * - An end that both sides agreed on, by Close frames, has no ERROR.
- * - No event comes after wsabi_socket_release, and none after the end of
- *   the runtime, not even CLOSE.
+ * - No event comes after wsabi_socket_release, not even CLOSE.
  * - Handlers of one socket never overlap and never come out of order. Those
  *   of different sockets may run at the same time.
  * ====================================================================== */
@@ -272,8 +271,8 @@ const char *wsabi_last_error(void);
 #define WSABI_EVENT_MESSAGE 2
 
 /**
- * The connection failed; CLOSE follows at once. code is a WSABI_ERR_*, data
- * a sentence for a person.
+ * The connection failed, and only CLOSE follows. code is a WSABI_ERR_*,
+ * data a sentence for a person.
  */
 #define WSABI_EVENT_ERROR 3
 
@@ -301,8 +300,9 @@ const char *wsabi_last_error(void);
 #define WSABI_EVENT_PONG 6
 
 /**
- * The amount of unsent data fell to the low-water mark, after a message was
- * refused with WSABI_ERR_BUFFER_FULL or the amount had been above the mark.
+ * The amount of unsent bytes fell to the mark of
+ * wsabi_options_set_low_water after it had been above, or so far that the
+ * message fits which was refused with WSABI_ERR_BUFFER_FULL.
  */
 #define WSABI_EVENT_DRAIN 7
 
@@ -369,8 +369,8 @@ typedef void (*wsabi_handler)(const struct wsabi_event *event, void *user_data);
 
 /**
  * The runtime of the process, which is there without being made. It starts
- * one thread at its first use, on which its handlers run, and cannot be
- * freed.
+ * its threads at its first use, one for each processor but at most 4, and
+ * cannot be freed.
  */
 #define WSABI_DEFAULT_RUNTIME 0
 
@@ -403,20 +403,19 @@ int32_t wsabi_runtime_new(uint32_t threads,
  * Closes every socket of a runtime with code 1001, and its servers, and
  * waits until all are closed, at most timeout_ms milliseconds (-1: for
  * ever, 0: not at all). The runtime can be used again afterwards.
- *
- * WSABI_ERR_TIMEOUT: some are not closed yet, but they are closing.
- * WSABI_ERR_STATE: called inside a handler, which would wait for itself.
+ * WSABI_ERR_TIMEOUT: some are not closed yet, but are closing. Inside a
+ * handler of the runtime it never waits.
  */
 int32_t wsabi_runtime_shutdown(wsabi_runtime runtime, int32_t timeout_ms);
 
 /**
- * Ends a runtime, and with it the handles of its sockets and servers, whose
- * connections are dropped.
+ * Ends a runtime: drops its connections, whose handlers get ERROR with
+ * WSABI_ERR_ABORTED and CLOSE, and waits until its threads have ended. No
+ * handler runs afterwards, and the handles of its sockets and servers end.
  *
- * Waits for the handlers that are running, unless it is called inside one
- * of them. No handler of the runtime runs afterwards, except that one until
- * it returns; a CLOSE that has not come yet does not come.
- * wsabi_runtime_shutdown before it ends connections politely.
+ * Inside a handler of the runtime it does not wait for the thread of that
+ * one, and the sockets of that thread end without events. To end
+ * connections politely, call wsabi_runtime_shutdown before.
  *
  * WSABI_ERR_ARGUMENT: WSABI_DEFAULT_RUNTIME cannot be freed.
  */
@@ -533,8 +532,8 @@ int32_t wsabi_options_set_origin(wsabi_options options,
                                  size_t len);
 
 /**
- * Sets the User-Agent field of a client's request. Empty: none, which is
- * the default.
+ * Sets the User-Agent field of a client's request, or the Server field of a
+ * server's answer. Empty: none, which is the default.
  */
 int32_t wsabi_options_set_user_agent(wsabi_options options,
                                      const char *text,
@@ -612,8 +611,8 @@ int32_t wsabi_options_set_idle_timeout_ms(wsabi_options options,
                                           uint32_t milliseconds);
 
 /**
- * Sets how many connections a server holds at a time; further ones wait to
- * be accepted or are refused. 0: no limit, which is the default.
+ * Sets how many connections a server holds at a time; further ones are
+ * refused with HTTP status 503. 0: no limit, which is the default.
  */
 int32_t wsabi_options_set_max_connections(wsabi_options options,
                                           uint32_t connections);
@@ -652,12 +651,14 @@ typedef struct wsabi_message {
 
 /**
  * Begins to connect, gives the handle and returns: the rest is events, of
- * which the first may come before this returns.
- *
- * url: ws://host:port/path?query, without a fragment. http:// means the
- * same as ws://. options: WSABI_DEFAULT_OPTIONS, or handlers and settings,
- * which are copied. user_data: what handlers are called with; given back to
- * the function of wsabi_options_on_release, unless this fails.
+ * which the first may come before this returns. url:
+ * ws://host:port/path?query, without a fragment, or, for a Unix socket,
+ * ws+unix:///path/of/socket:/path?query. http:// means ws://, and
+ * user:password@ before the host is sent as Basic authorization. wss:// is
+ * not in this version. options: WSABI_DEFAULT_OPTIONS, or handlers and
+ * settings, which are copied. user_data: what handlers are called with;
+ * given back to the function of wsabi_options_on_release, unless this
+ * fails.
  *
  * WSABI_ERR_URL: the URL cannot be used. That a host does not exist or does
  * not answer is an ERROR event.
@@ -752,13 +753,18 @@ int32_t wsabi_socket_close(wsabi_socket socket,
 int32_t wsabi_socket_abort(wsabi_socket socket);
 
 /**
- * Stops reading, so that TCP holds the peer back. Messages that have been
- * read already may still come as events. Pings are not answered meanwhile,
- * and pongs not awaited.
+ * Stops reading, so that TCP holds the peer back. No MESSAGE comes after
+ * the handler that is running. Meanwhile pings are not answered, pongs not
+ * awaited, and the end of the connection is not noticed.
+ *
+ * WSABI_ERR_CLOSED: the socket is closed.
  */
 int32_t wsabi_socket_pause(wsabi_socket socket);
 
-/** Reads on after wsabi_socket_pause. */
+/**
+ * Reads on after wsabi_socket_pause. WSABI_ERR_CLOSED: the socket is
+ * closed.
+ */
 int32_t wsabi_socket_resume(wsabi_socket socket);
 
 /**
@@ -912,14 +918,14 @@ int32_t wsabi_socket_stats(wsabi_socket socket, struct wsabi_stats *stats);
 typedef uint64_t wsabi_server;
 
 /**
- * Opens a port and accepts connections from then on.
- *
- * url: ws://address:port/, such as ws://127.0.0.1:9001/ or ws://[::]:9001/.
- * Port 0: the system chooses one, see wsabi_server_port. options: the
- * handlers and settings of the sockets that it opens, which are copied.
- * user_data: what the handlers of all of them are called with, until
- * wsabi_socket_set_user_data gives one its own; given back when the server
- * and the last of them have ended, unless this fails.
+ * Opens a port and accepts connections from then on. url:
+ * ws://address:port/, such as ws://127.0.0.1:9001/ or ws://[::]:9001/, or
+ * ws+unix:///path/of/socket. Port 0: the system chooses one, see
+ * wsabi_server_port. options: the handlers and settings of the sockets that
+ * it opens, which are copied. user_data: what the handlers of all of them
+ * are called with, until wsabi_socket_set_user_data gives one its own;
+ * given back when the server and the last of them have ended, unless this
+ * fails.
  *
  * WSABI_ERR_URL: the URL cannot be used. WSABI_ERR_CONNECT: the address or
  * port cannot be had.

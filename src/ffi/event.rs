@@ -8,8 +8,7 @@
 //!   the latest a close timeout after the end began. If connecting fails,
 //!   ERROR and CLOSE are the only events.
 //! - An end that both sides agreed on, by Close frames, has no ERROR.
-//! - No event comes after wsabi_socket_release, and none after the end of
-//!   the runtime, not even CLOSE.
+//! - No event comes after wsabi_socket_release, not even CLOSE.
 //! - Handlers of one socket never overlap and never come out of order. Those
 //!   of different sockets may run at the same time.
 
@@ -22,8 +21,8 @@ pub const WSABI_EVENT_OPEN: i32 = 1;
 /// WSABI_BINARY.
 pub const WSABI_EVENT_MESSAGE: i32 = 2;
 
-/// The connection failed; CLOSE follows at once. code is a WSABI_ERR_*, data
-/// a sentence for a person.
+/// The connection failed, and only CLOSE follows. code is a WSABI_ERR_*,
+/// data a sentence for a person.
 pub const WSABI_EVENT_ERROR: i32 = 3;
 
 /// The end. code is that of the Close frame (RFC 6455 section 7.4), 1005 if
@@ -43,8 +42,9 @@ pub const WSABI_EVENT_PING: i32 = 5;
 /// ping that it answers in nanoseconds, 0 if it answers none.
 pub const WSABI_EVENT_PONG: i32 = 6;
 
-/// The amount of unsent data fell to the low-water mark, after a message was
-/// refused with WSABI_ERR_BUFFER_FULL or the amount had been above the mark.
+/// The amount of unsent bytes fell to the mark of
+/// wsabi_options_set_low_water after it had been above, or so far that the
+/// message fits which was refused with WSABI_ERR_BUFFER_FULL.
 pub const WSABI_EVENT_DRAIN: i32 = 7;
 
 /// The type of a text message.

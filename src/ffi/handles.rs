@@ -74,10 +74,10 @@ pub(super) fn remove<T: Entry>(handle: u64) -> Result<T> {
     look_up(handle, Table::remove)
 }
 
-/// Drops every entry that `is_doomed`. Their handles end.
-pub(super) fn sweep<T: Entry>(is_doomed: impl Fn(&T) -> bool) {
+/// Ends the handle of every entry that `is_doomed`, and hands it to `end`.
+pub(super) fn sweep<T: Entry>(is_doomed: impl Fn(&T) -> bool, end: impl FnMut(T)) {
     if let Some(process) = process::latest().filter(|process| !process.is_inherited()) {
-        T::table(process).sweep(is_doomed, drop);
+        T::table(process).sweep(is_doomed, end);
     }
 }
 

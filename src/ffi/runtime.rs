@@ -19,8 +19,8 @@ use crate::runtime::{Delivery, Runtime};
 pub type wsabi_runtime = u64;
 
 /// The runtime of the process, which is there without being made. It starts
-/// one thread at its first use, on which its handlers run, and cannot be
-/// freed.
+/// its threads at its first use, one for each processor but at most 4, and
+/// cannot be freed.
 pub const WSABI_DEFAULT_RUNTIME: u64 = 0;
 
 /// Handlers run on the threads of the runtime, as things happen.
@@ -62,9 +62,8 @@ pub unsafe extern "C" fn wsabi_runtime_new(
 /// Closes every socket of a runtime with code 1001, and its servers, and
 /// waits until all are closed, at most timeout_ms milliseconds (-1: for
 /// ever, 0: not at all). The runtime can be used again afterwards.
-///
-/// WSABI_ERR_TIMEOUT: some are not closed yet, but they are closing.
-/// WSABI_ERR_STATE: called inside a handler, which would wait for itself.
+/// WSABI_ERR_TIMEOUT: some are not closed yet, but are closing. Inside a
+/// handler of the runtime it never waits.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_runtime_shutdown(runtime: wsabi_runtime, timeout_ms: i32) -> i32 {
     guard(|| {
@@ -82,13 +81,13 @@ pub extern "C" fn wsabi_runtime_shutdown(runtime: wsabi_runtime, timeout_ms: i32
     })
 }
 
-/// Ends a runtime, and with it the handles of its sockets and servers, whose
-/// connections are dropped.
+/// Ends a runtime: drops its connections, whose handlers get ERROR with
+/// WSABI_ERR_ABORTED and CLOSE, and waits until its threads have ended. No
+/// handler runs afterwards, and the handles of its sockets and servers end.
 ///
-/// Waits for the handlers that are running, unless it is called inside one
-/// of them. No handler of the runtime runs afterwards, except that one until
-/// it returns; a CLOSE that has not come yet does not come.
-/// wsabi_runtime_shutdown before it ends connections politely.
+/// Inside a handler of the runtime it does not wait for the thread of that
+/// one, and the sockets of that thread end without events. To end
+/// connections politely, call wsabi_runtime_shutdown before.
 ///
 /// WSABI_ERR_ARGUMENT: WSABI_DEFAULT_RUNTIME cannot be freed.
 #[unsafe(no_mangle)]
@@ -100,8 +99,11 @@ pub extern "C" fn wsabi_runtime_free(runtime: wsabi_runtime) -> i32 {
             ));
         }
         handles::remove::<Runtime>(runtime)?.free();
-        handles::sweep::<Arc<SocketEntry>>(|socket| socket.runtime == runtime);
-        handles::sweep::<Arc<ServerEntry>>(|server| server.runtime == runtime);
+        handles::sweep::<Arc<SocketEntry>>(
+            |entry| entry.runtime == runtime,
+            |entry| entry.socket.release(),
+        );
+        handles::sweep::<Arc<ServerEntry>>(|entry| entry.runtime == runtime, drop);
         Ok(())
     })
 }

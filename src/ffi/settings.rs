@@ -82,8 +82,8 @@ pub unsafe extern "C" fn wsabi_options_set_origin(
     })
 }
 
-/// Sets the User-Agent field of a client's request. Empty: none, which is
-/// the default.
+/// Sets the User-Agent field of a client's request, or the Server field of a
+/// server's answer. Empty: none, which is the default.
 ///
 /// # Safety
 ///
@@ -231,8 +231,8 @@ pub extern "C" fn wsabi_options_set_idle_timeout_ms(
     })
 }
 
-/// Sets how many connections a server holds at a time; further ones wait to
-/// be accepted or are refused. 0: no limit, which is the default.
+/// Sets how many connections a server holds at a time; further ones are
+/// refused with HTTP status 503. 0: no limit, which is the default.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_max_connections(
     options: wsabi_options,

@@ -44,12 +44,14 @@ pub struct wsabi_message {
 }
 
 /// Begins to connect, gives the handle and returns: the rest is events, of
-/// which the first may come before this returns.
-///
-/// url: ws://host:port/path?query, without a fragment. http:// means the
-/// same as ws://. options: WSABI_DEFAULT_OPTIONS, or handlers and settings,
-/// which are copied. user_data: what handlers are called with; given back to
-/// the function of wsabi_options_on_release, unless this fails.
+/// which the first may come before this returns. url:
+/// ws://host:port/path?query, without a fragment, or, for a Unix socket,
+/// ws+unix:///path/of/socket:/path?query. http:// means ws://, and
+/// user:password@ before the host is sent as Basic authorization. wss:// is
+/// not in this version. options: WSABI_DEFAULT_OPTIONS, or handlers and
+/// settings, which are copied. user_data: what handlers are called with;
+/// given back to the function of wsabi_options_on_release, unless this
+/// fails.
 ///
 /// WSABI_ERR_URL: the URL cannot be used. That a host does not exist or does
 /// not answer is an ERROR event.
@@ -189,7 +191,7 @@ pub unsafe extern "C" fn wsabi_socket_send_fragment(
     fin: i32,
 ) -> i32 {
     guard(|| {
-        let (kind, is_plain) = input::message_type("type", r#type)?;
+        let kind = input::message_type("type", r#type)?;
         let fin = input::flag("fin", fin)?;
         // SAFETY: by contract of this function.
         let data = unsafe {
@@ -198,9 +200,7 @@ pub unsafe extern "C" fn wsabi_socket_send_fragment(
                 MessageKind::Binary => input::bytes("data", data, len),
             }
         }?;
-        find_socket(socket)?
-            .socket
-            .send_fragment(kind, data, fin, is_plain)
+        find_socket(socket)?.socket.send_fragment(kind, data, fin)
     })
 }
 
@@ -266,18 +266,24 @@ pub unsafe extern "C" fn wsabi_socket_close(
 /// ERROR with WSABI_ERR_ABORTED and CLOSE with 1006 follow.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_socket_abort(socket: wsabi_socket) -> i32 {
-    guard(|| find_socket(socket)?.socket.abort())
+    guard(|| {
+        find_socket(socket)?.socket.abort();
+        Ok(())
+    })
 }
 
-/// Stops reading, so that TCP holds the peer back. Messages that have been
-/// read already may still come as events. Pings are not answered meanwhile,
-/// and pongs not awaited.
+/// Stops reading, so that TCP holds the peer back. No MESSAGE comes after
+/// the handler that is running. Meanwhile pings are not answered, pongs not
+/// awaited, and the end of the connection is not noticed.
+///
+/// WSABI_ERR_CLOSED: the socket is closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_socket_pause(socket: wsabi_socket) -> i32 {
     guard(|| find_socket(socket)?.socket.pause())
 }
 
-/// Reads on after wsabi_socket_pause.
+/// Reads on after wsabi_socket_pause. WSABI_ERR_CLOSED: the socket is
+/// closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_socket_resume(socket: wsabi_socket) -> i32 {
     guard(|| find_socket(socket)?.socket.resume())
@@ -346,8 +352,10 @@ pub(super) fn attach(
 /// Ends a handle that was made while its runtime was being freed, and which
 /// that may have missed.
 pub(super) fn end_if_freed(runtime: &Runtime, socket: wsabi_socket) {
-    if runtime.is_freed() {
-        drop(handles::remove::<Arc<SocketEntry>>(socket));
+    if runtime.is_freed()
+        && let Ok(entry) = handles::remove::<Arc<SocketEntry>>(socket)
+    {
+        entry.socket.release();
     }
 }
 
@@ -361,7 +369,7 @@ unsafe fn read_message(message: &wsabi_message) -> Result<Message<'_>> {
             message.reserved
         )));
     }
-    let (kind, _) = input::message_type("type", message.r#type)?;
+    let kind = input::message_type("type", message.r#type)?;
     // SAFETY: by contract of this function.
     Ok(unsafe {
         match kind {
