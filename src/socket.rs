@@ -10,7 +10,7 @@ use crate::options::Options;
 use crate::proto::close::{self, MAX_REASON};
 use crate::proto::frame::MAX_CONTROL;
 use crate::proto::{CloseFrame, Role};
-use crate::reactor::{Command, Connection, Link, LiveCount, Origin};
+use crate::reactor::{Command, Connection, Link, LiveCount, Origin, Outgoing};
 pub use crate::reactor::{ReadyState, Stats};
 use crate::runtime::Runtime;
 
@@ -22,12 +22,37 @@ pub struct Socket {
 }
 
 /// A message to send.
-#[derive(Clone, Copy, Debug)]
-pub enum Message<'a> {
-    /// UTF-8.
-    Text(&'a str),
+#[derive(Clone, Copy)]
+pub struct Message<'a>(Outgoing<'a>);
+
+impl<'a> Message<'a> {
+    /// Text.
+    pub fn text(text: &'a str) -> Self {
+        Self(Outgoing {
+            kind: MessageKind::Text,
+            payload: text.as_bytes(),
+            plain: false,
+        })
+    }
+
     /// Any bytes.
-    Binary(&'a [u8]),
+    pub fn binary(data: &'a [u8]) -> Self {
+        Self(Outgoing {
+            kind: MessageKind::Binary,
+            payload: data,
+            plain: false,
+        })
+    }
+
+    /// The same, but never compressed: for a secret beside text that an attacker may choose, whose
+    /// compressed size would tell about the secret.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self(Outgoing {
+            plain: true,
+            ..self.0
+        })
+    }
 }
 
 /// Something known of a socket, as text.
@@ -91,12 +116,17 @@ impl Socket {
 
     /// Sends a text message.
     pub fn send_text(&self, text: &str) -> Result<()> {
-        self.link.send(MessageKind::Text, text.as_bytes())
+        self.send(Message::text(text))
     }
 
     /// Sends a binary message.
     pub fn send_binary(&self, data: &[u8]) -> Result<()> {
-        self.link.send(MessageKind::Binary, data)
+        self.send(Message::binary(data))
+    }
+
+    /// Sends a message.
+    pub fn send(&self, message: Message<'_>) -> Result<()> {
+        self.link.send(message.0)
     }
 
     /// Sends several messages in order, with one write. Returns how many were accepted; an error
@@ -105,17 +135,27 @@ impl Socket {
         &self,
         messages: impl Iterator<Item = Result<Message<'a>>>,
     ) -> Result<usize> {
-        self.link.send_many(messages.map(|message| {
-            message.map(|message| match message {
-                Message::Text(text) => (MessageKind::Text, text.as_bytes()),
-                Message::Binary(data) => (MessageKind::Binary, data),
-            })
-        }))
+        self.link
+            .send_many(messages.map(|message| message.map(|it| it.0)))
     }
 
-    /// Sends a piece of a message; `fin` with the last. Text may be cut inside a character.
-    pub fn send_fragment(&self, kind: MessageKind, data: &[u8], fin: bool) -> Result<()> {
-        self.link.send_piece(kind, data, fin)
+    /// Sends a piece of a message; `fin` with the last. Text may be cut inside a character. With
+    /// `plain` in the first piece, the message is not compressed.
+    pub fn send_fragment(
+        &self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        plain: bool,
+    ) -> Result<()> {
+        self.link.send_piece(
+            Outgoing {
+                kind,
+                payload: data,
+                plain,
+            },
+            fin,
+        )
     }
 
     /// Sends a ping of at most 125 bytes.

@@ -53,9 +53,9 @@ pub const WSABI_TEXT: i32 = 1;
 /// The type of a binary message.
 pub const WSABI_BINARY: i32 = 2;
 
-/// Or-ed into the type of a message that is sent: the message is not to be
-/// compressed, since it holds a secret next to text that others choose. This
-/// version compresses no message.
+/// Or-ed into the type of a message that is sent: the message is not
+/// compressed, since it holds a secret next to text that others choose, and
+/// its compressed size would tell about the secret.
 pub const WSABI_PLAIN: i32 = 16;
 
 /// One event. It and its data live until the handler returns; copy what is

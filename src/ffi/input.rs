@@ -96,10 +96,9 @@ pub(super) unsafe fn setting<'a>(name: &str, text: *const c_char, len: usize) ->
     Ok(text)
 }
 
-/// The kind of a message that is sent. No message is compressed, so that `WSABI_PLAIN` may be there
-/// or not.
-pub(super) fn message_type(name: &str, number: i32) -> Result<MessageKind> {
-    Ok(match number & !WSABI_PLAIN {
+/// The kind of a message that is sent, and whether it is to stay uncompressed.
+pub(super) fn message_type(name: &str, number: i32) -> Result<(MessageKind, bool)> {
+    let kind = match number & !WSABI_PLAIN {
         WSABI_TEXT => MessageKind::Text,
         WSABI_BINARY => MessageKind::Binary,
         _ => {
@@ -107,7 +106,8 @@ pub(super) fn message_type(name: &str, number: i32) -> Result<MessageKind> {
                 "{name} is {number}, neither WSABI_TEXT nor WSABI_BINARY"
             )));
         }
-    })
+    };
+    Ok((kind, number & WSABI_PLAIN != 0))
 }
 
 /// Something is 0 or 1.
@@ -206,8 +206,11 @@ mod tests {
 
     #[test]
     fn types_and_flags_are_checked() {
-        assert_eq!(message_type("type", 1).unwrap(), MessageKind::Text);
-        assert_eq!(message_type("type", 18).unwrap(), MessageKind::Binary);
+        assert_eq!(message_type("type", 1).unwrap(), (MessageKind::Text, false));
+        assert_eq!(
+            message_type("type", 18).unwrap(),
+            (MessageKind::Binary, true)
+        );
         for number in [0, 3, 4, 16, 17 + 16 + 2, -1, i32::MIN] {
             assert!(message_type("type", number).is_err(), "{number}");
         }

@@ -231,6 +231,76 @@ pub extern "C" fn wsabi_options_set_idle_timeout_ms(
     })
 }
 
+/// Sets whether permessage-deflate (RFC 7692) is offered, or accepted by a
+/// server: 1, the default, or 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_compression(options: wsabi_options, on: i32) -> i32 {
+    guard(|| {
+        let on = input::flag("on", on)?;
+        change(options, |settings| {
+            settings.set_compression(on);
+            Ok(())
+        })
+    })
+}
+
+/// Sets the size in bytes below which messages are sent uncompressed, since
+/// short ones hardly shrink. Default: 1024. Messages that are sent in pieces
+/// are compressed unless the first piece is the whole message.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_compression_min(options: wsabi_options, bytes: u64) -> i32 {
+    guard(|| {
+        change(options, |settings| {
+            settings.set_compression_min(bytes);
+            Ok(())
+        })
+    })
+}
+
+/// Sets how hard the compressor tries, from 1 to 9. Default: 1, which takes a
+/// sixth of the time of 6, for a third more bytes.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_compression_level(options: wsabi_options, level: i32) -> i32 {
+    guard(|| change(options, |settings| settings.set_compression_level(level)))
+}
+
+/// Sets how far back the client's and the server's compressor may refer, at
+/// most, each as a power of two in bytes, from 9 to 15. Default: 15 and 15.
+/// Smaller windows take less memory and compress less (RFC 7692 section
+/// 7.1.2).
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_compression_window(
+    options: wsabi_options,
+    client_bits: i32,
+    server_bits: i32,
+) -> i32 {
+    guard(|| {
+        change(options, |settings| {
+            settings.set_compression_window(client_bits, server_bits)
+        })
+    })
+}
+
+/// Sets whether the client's and the server's compressor may refer to earlier
+/// messages, each 1, the default, or 0: then each connection keeps no
+/// compression memory between messages, and similar messages compress less
+/// (RFC 7692 section 7.1.1).
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_compression_takeover(
+    options: wsabi_options,
+    client: i32,
+    server: i32,
+) -> i32 {
+    guard(|| {
+        let client = input::flag("client", client)?;
+        let server = input::flag("server", server)?;
+        change(options, |settings| {
+            settings.set_compression_takeover(client, server);
+            Ok(())
+        })
+    })
+}
+
 /// Sets how many connections a server holds at a time; further ones are
 /// refused with HTTP status 503. 0: no limit, which is the default.
 #[unsafe(no_mangle)]

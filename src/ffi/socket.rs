@@ -175,7 +175,8 @@ pub unsafe extern "C" fn wsabi_socket_send_many(
 /// Sends a piece of a message, as a frame of its own. The message ends with
 /// the piece whose fin is 1; the others have 0.
 ///
-/// type: WSABI_TEXT or WSABI_BINARY, the same in every call. Text may be cut
+/// type: WSABI_TEXT or WSABI_BINARY, the same in every call; WSABI_PLAIN or-ed
+/// into the first one's keeps the message uncompressed. Text may be cut
 /// inside a character. Until the end no other message can be sent:
 /// WSABI_ERR_STATE. Otherwise fails as wsabi_socket_send_text does.
 ///
@@ -191,7 +192,7 @@ pub unsafe extern "C" fn wsabi_socket_send_fragment(
     fin: i32,
 ) -> i32 {
     guard(|| {
-        let kind = input::message_type("type", r#type)?;
+        let (kind, plain) = input::message_type("type", r#type)?;
         let fin = input::flag("fin", fin)?;
         // SAFETY: by contract of this function.
         let data = unsafe {
@@ -200,7 +201,9 @@ pub unsafe extern "C" fn wsabi_socket_send_fragment(
                 MessageKind::Binary => input::bytes("data", data, len),
             }
         }?;
-        find_socket(socket)?.socket.send_fragment(kind, data, fin)
+        find_socket(socket)?
+            .socket
+            .send_fragment(kind, data, fin, plain)
     })
 }
 
@@ -369,16 +372,17 @@ unsafe fn read_message(message: &wsabi_message) -> Result<Message<'_>> {
             message.reserved
         )));
     }
-    let kind = input::message_type("type", message.r#type)?;
+    let (kind, plain) = input::message_type("type", message.r#type)?;
     // SAFETY: by contract of this function.
-    Ok(unsafe {
+    let message = unsafe {
         match kind {
             MessageKind::Text => {
-                Message::Text(input::text("data", message.data.cast(), message.len)?)
+                Message::text(input::text("data", message.data.cast(), message.len)?)
             }
             MessageKind::Binary => {
-                Message::Binary(input::bytes("data", message.data, message.len)?)
+                Message::binary(input::bytes("data", message.data, message.len)?)
             }
         }
-    })
+    };
+    Ok(if plain { message.plain() } else { message })
 }

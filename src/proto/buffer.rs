@@ -30,8 +30,13 @@ impl Buffer {
     /// Makes `room` bytes of spare room available behind the bytes, and returns all the room
     /// there is: at least that much.
     pub fn spare(&mut self, room: usize) -> Result<&mut [u8], OutOfMemory> {
+        self.spare_within(room, usize::MAX)
+    }
+
+    /// The same, but grows to no more than `most` bytes in all.
+    pub fn spare_within(&mut self, room: usize, most: usize) -> Result<&mut [u8], OutOfMemory> {
         if self.storage.len().saturating_sub(self.end) < room {
-            self.make_room(room)?;
+            self.make_room(room, most)?;
         }
         Ok(self.storage.get_mut(self.end..).unwrap_or_default())
     }
@@ -56,6 +61,11 @@ impl Buffer {
         if self.start == self.end {
             self.clear();
         }
+    }
+
+    /// Takes `len` bytes off the end.
+    pub fn take_back(&mut self, len: usize) {
+        self.end = self.end.saturating_sub(len).max(self.start);
     }
 
     /// Takes everything off, and keeps the memory.
@@ -99,13 +109,14 @@ impl Buffer {
     /// Moves the bytes to the front if that makes enough room; else grows, at least twofold, so
     /// that appending stays linear.
     #[cold]
-    fn make_room(&mut self, room: usize) -> Result<(), OutOfMemory> {
+    fn make_room(&mut self, room: usize, most: usize) -> Result<(), OutOfMemory> {
         self.storage.copy_within(self.start..self.end, 0);
         self.end = self.len();
         self.start = 0;
         let needed = self.end.checked_add(room).ok_or(OutOfMemory)?;
         if self.storage.len() < needed {
-            let len = needed.max(self.storage.len().saturating_mul(2)).max(64);
+            let doubled = self.storage.len().saturating_mul(2).max(64);
+            let len = needed.max(doubled.min(most));
             let missing = len.saturating_sub(self.storage.len());
             self.storage
                 .try_reserve_exact(missing)

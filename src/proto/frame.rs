@@ -117,13 +117,13 @@ impl Header {
         }
         let bits = first & 0x0f;
         let opcode = Opcode::from_bits(bits).ok_or(BadHeader::Opcode(bits))?;
+        // RFC 7692 §6.1: only the first frame of a message says that it is compressed.
+        if rsv1 && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+            return Err(BadHeader::Reserved(4));
+        }
         let fin = first & 0x80 != 0;
         let short = second & 0x7f;
         if opcode.is_control() {
-            // RFC 7692 §6.1: only the first frame of a message says that it is compressed.
-            if rsv1 {
-                return Err(BadHeader::Reserved(4));
-            }
             if !fin {
                 return Err(BadHeader::FragmentedControl);
             }
@@ -227,9 +227,10 @@ mod tests {
         for len in [0, 1, 125, 126, 127, 65535, 65536, 1 << 40, (1 << 63) - 1] {
             for mask in [None, Some([1, 2, 3, 4])] {
                 for opcode in [Opcode::Continuation, Opcode::Text, Opcode::Binary] {
+                    let rsv1 = opcode != Opcode::Continuation;
                     let header = Header {
                         fin: len % 2 == 0,
-                        rsv1: true,
+                        rsv1,
                         opcode,
                         mask,
                         len,
@@ -254,7 +255,7 @@ mod tests {
         let opcode = first % 16;
         let rsv = first / 16 % 8;
         let known = [0, 1, 2, 8, 9, 10].contains(&opcode);
-        let rsv_fine = rsv == 0 || (rsv == 4 && rsv1_allowed && opcode < 8);
+        let rsv_fine = rsv == 0 || (rsv == 4 && rsv1_allowed && [1, 2].contains(&opcode));
         let control_fine = opcode < 8 || (first >= 128 && second % 128 <= 125);
         let mask_fine = (second >= 128) == (role == Role::Server);
         known && rsv_fine && control_fine && mask_fine

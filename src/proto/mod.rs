@@ -15,6 +15,7 @@
 mod buffer;
 pub mod close;
 mod closing;
+pub mod deflate;
 pub mod frame;
 pub mod handshake;
 mod keepalive;

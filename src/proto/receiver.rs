@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::buffer::{Buffer, OutOfMemory, Pool};
 use super::close::{self, BadClose, CloseFrame};
+use super::deflate::{InflateError, Inflater};
 use super::frame::{BadHeader, Header, Opcode};
 use super::mask::{self, Key};
 use super::utf8::{self, Utf8};
@@ -56,18 +57,25 @@ const WORTH_A_READ: u64 = 16 << 10;
 const FIRST_ROOM: usize = 64 << 10;
 
 /// Reads frames and puts messages together.
-#[derive(Debug)]
 pub struct Receiver {
     role: Role,
     max_message: u64,
+    /// Inflates messages, where permessage-deflate was agreed on.
+    inflater: Option<Inflater>,
     /// The message under way: its first frame has come, its last one has not been completed.
-    message: Option<MessageKind>,
+    message: Option<Message>,
     /// The data frame under way: its header has come, its payload not wholly.
     frame: Option<Rest>,
     /// What has come of a message that did not come in one piece.
     assembly: Buffer,
     utf8: Utf8,
     closed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    kind: MessageKind,
+    compressed: bool,
 }
 
 /// What is missing of a data frame.
@@ -81,11 +89,12 @@ struct Rest {
 }
 
 impl Receiver {
-    /// Nothing received yet.
-    pub fn new(role: Role, max_message: u64) -> Self {
+    /// Nothing received yet. With an inflater, messages may be compressed.
+    pub fn new(role: Role, max_message: u64, inflater: Option<Inflater>) -> Self {
         Self {
             role,
             max_message,
+            inflater,
             message: None,
             frame: None,
             assembly: Buffer::new(),
@@ -111,14 +120,17 @@ impl Receiver {
             let progress = consumed > 0 || received.is_some();
             return Ok(progress.then_some(Step { consumed, received }));
         }
-        let Some((header, used)) = Header::parse(input, self.role, false)? else {
+        let compression = self.inflater.is_some();
+        let Some((header, used)) = Header::parse(input, self.role, compression)? else {
             return Ok(None);
         };
         if header.opcode.is_control() {
             return self.receive_control(header, used, input);
         }
-        let kind = self.check_order(header.opcode)?;
-        self.check_size(header.len)?;
+        let message = self.check_order(&header)?;
+        if !message.compressed {
+            self.check_size(header.len)?;
+        }
         let whole = usize::try_from(header.len)
             .ok()
             .and_then(|len| Some(used..used.checked_add(len)?))
@@ -126,21 +138,25 @@ impl Receiver {
         if let Some(range) = whole
             && header.fin
             && self.message.is_none()
+            && !message.compressed
         {
             let payload = input.get_mut(range.clone()).unwrap_or_default();
             if let Some(key) = header.mask {
                 mask::apply(key, 0, payload);
             }
-            if kind == MessageKind::Text && !utf8::is_valid(payload) {
+            if message.kind == MessageKind::Text && !utf8::is_valid(payload) {
                 return Err(not_utf8());
             }
-            let received = Some(Received::Message(kind, Location::Input(range.clone())));
+            let received = Some(Received::Message(
+                message.kind,
+                Location::Input(range.clone()),
+            ));
             return Ok(Some(Step {
                 consumed: range.end,
                 received,
             }));
         }
-        self.message = Some(kind);
+        self.message = Some(message);
         self.frame = Some(Rest {
             left: header.len,
             mask: header.mask,
@@ -161,7 +177,7 @@ impl Receiver {
     /// come, never from the declared length.
     pub fn room(&mut self) -> Option<&mut [u8]> {
         let left = self.frame.as_ref()?.left;
-        if left < WORTH_A_READ {
+        if left < WORTH_A_READ || self.message?.compressed {
             return None;
         }
         let owned = self.assembly.capacity().saturating_sub(self.assembly.len());
@@ -181,7 +197,8 @@ impl Receiver {
                 mask::apply(key, rest.offset, piece);
             }
             rest.advance(len);
-            if self.message == Some(MessageKind::Text) && !self.utf8.feed(piece) {
+            let is_text = self.message.is_some_and(|it| it.kind == MessageKind::Text);
+            if is_text && !self.utf8.feed(piece) {
                 return Err(not_utf8());
             }
         }
@@ -192,6 +209,13 @@ impl Receiver {
     pub fn assembled(&mut self) -> Result<&[u8], Failure> {
         self.assembly.append(b"\0")?;
         Ok(self.assembly.bytes())
+    }
+
+    /// Gives memory back that an idle connection does not need.
+    pub fn rest(&mut self) {
+        if let Some(inflater) = &mut self.inflater {
+            inflater.release();
+        }
     }
 
     /// Gives the memory of an assembled message back, after it was looked at.
@@ -228,29 +252,30 @@ impl Receiver {
     }
 
     /// RFC 6455 §5.4: the frames of two messages never mix.
-    fn check_order(&self, opcode: Opcode) -> Result<MessageKind, Failure> {
-        match (opcode, self.message) {
-            (Opcode::Continuation, Some(kind)) => Ok(kind),
-            (Opcode::Continuation, None) => Err(protocol("a continuation without a message")),
-            (_, Some(_)) => Err(protocol("a message begins inside another one")),
-            (Opcode::Text, None) => Ok(MessageKind::Text),
-            (_, None) => Ok(MessageKind::Binary),
-        }
+    fn check_order(&self, header: &Header) -> Result<Message, Failure> {
+        let kind = match (header.opcode, self.message) {
+            (Opcode::Continuation, Some(message)) => return Ok(message),
+            (Opcode::Continuation, None) => {
+                return Err(protocol("a continuation without a message"));
+            }
+            (_, Some(_)) => return Err(protocol("a message begins inside another one")),
+            (Opcode::Text, None) => MessageKind::Text,
+            (_, None) => MessageKind::Binary,
+        };
+        Ok(Message {
+            kind,
+            compressed: header.rsv1,
+        })
     }
 
-    /// Before any memory is asked for: the header alone is enough to refuse.
+    /// Before any memory is asked for: the header alone is enough to refuse. Of a compressed
+    /// message the size shows while it is inflated.
     fn check_size(&self, len: u64) -> Result<(), Failure> {
         let total = len.saturating_add(self.assembly.len() as u64);
         if total <= self.max_message {
             return Ok(());
         }
-        let max = self.max_message;
-        let error =
-            Error::TooBig(format!("message of {total} bytes is over the limit of {max}").into());
-        Err(Failure {
-            code: close::TOO_BIG,
-            error,
-        })
+        Err(too_big(&format!("of {total} bytes"), self.max_message))
     }
 
     /// Moves what `input` has of the payload under way into the assembly.
@@ -266,13 +291,29 @@ impl Receiver {
             mask::apply(key, rest.offset, piece);
         }
         rest.advance(taken);
-        if self.message == Some(MessageKind::Text) && !self.utf8.feed(piece) {
-            return Err(not_utf8());
-        }
+        let ends = rest.left == 0 && rest.fin;
+        let Some(message) = self.message else {
+            return Ok(taken);
+        };
         if self.assembly.capacity() == 0 {
             self.assembly = pool.take();
         }
-        self.assembly.append(piece)?;
+        let before = self.assembly.len();
+        match &mut self.inflater {
+            Some(inflater) if message.compressed => {
+                let max = usize::try_from(self.max_message).unwrap_or(usize::MAX);
+                let limit = max.saturating_sub(before);
+                inflater
+                    .inflate(piece, ends, limit, &mut self.assembly)
+                    .map_err(|error| cannot_inflate(error, self.max_message))?;
+            }
+            _ => self.assembly.append(piece)?,
+        }
+        let after = self.assembly.len();
+        let text = self.assembly.range_mut(before..after);
+        if message.kind == MessageKind::Text && !self.utf8.feed(text) {
+            return Err(not_utf8());
+        }
         Ok(taken)
     }
 
@@ -284,7 +325,7 @@ impl Receiver {
         if !rest.fin {
             return Ok(None);
         }
-        let Some(kind) = self.message.take() else {
+        let Some(Message { kind, .. }) = self.message.take() else {
             return Ok(None);
         };
         if kind == MessageKind::Text && !self.utf8.finish() {
@@ -328,6 +369,27 @@ impl From<OutOfMemory> for Failure {
             code: close::TOO_BIG,
             error: Error::Resource("no memory for the message under way".into()),
         }
+    }
+}
+
+fn cannot_inflate(error: InflateError, max_message: u64) -> Failure {
+    match error {
+        InflateError::TooBig => too_big("that inflates further", max_message),
+        InflateError::Memory => OutOfMemory.into(),
+        // RFC 7692 names no code. What cannot be decoded is not consistent with the type of its
+        // message, which is what RFC 6455 §7.4.1 means with 1007, and what Autobahn expects.
+        InflateError::Invalid(why) => Failure {
+            code: close::INVALID_DATA,
+            error: Error::Encoding(format!("a compressed message does not inflate: {why}").into()),
+        },
+    }
+}
+
+fn too_big(what: &str, max_message: u64) -> Failure {
+    let sentence = format!("message {what} is over the limit of {max_message}");
+    Failure {
+        code: close::TOO_BIG,
+        error: Error::TooBig(sentence.into()),
     }
 }
 

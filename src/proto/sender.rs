@@ -17,10 +17,13 @@ pub struct Sender {
     pieces: Option<Pieces>,
 }
 
+/// Where a message that is sent in pieces stands.
 #[derive(Clone, Copy, Debug)]
-struct Pieces {
+pub struct Pieces {
     kind: MessageKind,
     utf8: Utf8,
+    /// Before the first piece, nothing has been decided.
+    compressed: Option<bool>,
 }
 
 impl Sender {
@@ -34,26 +37,32 @@ impl Sender {
         }
     }
 
-    /// Begins a whole message.
-    pub fn message<'a>(&self, kind: MessageKind, payload: &'a [u8]) -> Result<Encoding<'a>> {
+    /// Fails unless a message can begin.
+    pub fn check_message(&self) -> Result<()> {
         if self.pieces.is_some() {
             let sentence = "a message that is sent in pieces has not been finished";
             return Err(Error::State(sentence.into()));
         }
-        Ok(self.encoding(opcode(kind), payload, true))
+        Ok(())
     }
 
-    /// Begins the next piece of a message. Text may be cut inside a character.
-    pub fn piece<'a>(
-        &mut self,
+    /// Begins a whole message, which has been checked. `compressed`: the payload is.
+    pub fn message<'a>(
+        &self,
         kind: MessageKind,
-        piece: &'a [u8],
-        fin: bool,
-    ) -> Result<Encoding<'a>> {
-        let begun = self.pieces;
-        let mut pieces = begun.unwrap_or(Pieces {
+        payload: &'a [u8],
+        compressed: bool,
+    ) -> Encoding<'a> {
+        self.encoding(opcode(kind), payload, true, compressed)
+    }
+
+    /// Checks the next piece of a message, before it is compressed. Text may be cut inside a
+    /// character.
+    pub fn check_piece(&self, kind: MessageKind, piece: &[u8], fin: bool) -> Result<Pieces> {
+        let mut pieces = self.pieces.unwrap_or(Pieces {
             kind,
             utf8: Utf8::default(),
+            compressed: None,
         });
         if pieces.kind != kind {
             let sentence = "the pieces of a message have to be of one type";
@@ -65,13 +74,30 @@ impl Sender {
                 "the piece makes the text invalid UTF-8".into(),
             ));
         }
-        self.pieces = (!fin).then_some(pieces);
-        let opcode = if begun.is_some() {
-            Opcode::Continuation
+        Ok(pieces)
+    }
+
+    /// Begins a piece that has been checked, and is `compressed` if it is the first one and its
+    /// message is to be.
+    pub fn piece<'a>(
+        &mut self,
+        pieces: Pieces,
+        payload: &'a [u8],
+        fin: bool,
+        compressed: bool,
+    ) -> Encoding<'a> {
+        let first = pieces.compressed.is_none();
+        let opcode = if first {
+            opcode(pieces.kind)
         } else {
-            opcode(kind)
+            Opcode::Continuation
         };
-        Ok(self.encoding(opcode, piece, fin))
+        let compressed = pieces.compressed.unwrap_or(compressed);
+        self.pieces = (!fin).then_some(Pieces {
+            compressed: Some(compressed),
+            ..pieces
+        });
+        self.encoding(opcode, payload, fin, first && compressed)
     }
 
     /// Appends a ping or a pong, whose payload the caller has limited to [`MAX_CONTROL`] bytes.
@@ -82,7 +108,7 @@ impl Sender {
         out: &mut Buffer,
     ) -> Result<(), OutOfMemory> {
         debug_assert!(opcode.is_control() && payload.len() <= MAX_CONTROL);
-        let mut encoding = self.encoding(opcode, payload, true);
+        let mut encoding = self.encoding(opcode, payload, true, false);
         encoding.max_frame = usize::MAX;
         encoding.write(usize::MAX, out)
     }
@@ -97,11 +123,18 @@ impl Sender {
         self.control(Opcode::Close, payload.bytes(), out)
     }
 
-    fn encoding<'a>(&self, opcode: Opcode, payload: &'a [u8], fin: bool) -> Encoding<'a> {
+    fn encoding<'a>(
+        &self,
+        opcode: Opcode,
+        payload: &'a [u8],
+        fin: bool,
+        compressed: bool,
+    ) -> Encoding<'a> {
         Encoding {
             role: self.role,
             max_frame: self.max_frame,
             opcode,
+            compressed,
             fin,
             rest: payload,
             frame_left: 0,
@@ -109,6 +142,13 @@ impl Sender {
             key: None,
             begun: false,
         }
+    }
+}
+
+impl Pieces {
+    /// Whether the message is compressed; none: its first piece decides.
+    pub fn compressed(&self) -> Option<bool> {
+        self.compressed
     }
 }
 
@@ -126,6 +166,8 @@ pub struct Encoding<'a> {
     max_frame: usize,
     /// Of the next frame.
     opcode: Opcode,
+    /// Whether the next frame says that its message is compressed.
+    compressed: bool,
     /// Whether the last frame ends the message.
     fin: bool,
     rest: &'a [u8],
@@ -193,7 +235,7 @@ impl Encoding<'_> {
         let mask = (self.role == Role::Client).then(mask::fresh_key);
         let header = Header {
             fin: self.fin && len == self.rest.len(),
-            rsv1: false,
+            rsv1: std::mem::take(&mut self.compressed),
             opcode: self.opcode,
             mask,
             len: len as u64,

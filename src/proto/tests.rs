@@ -28,22 +28,21 @@ impl Peer {
     fn with_limits(role: Role, max_frame: u64, max_message: u64) -> Self {
         Self {
             sender: Sender::new(role, max_frame),
-            receiver: Receiver::new(role, max_message),
+            receiver: Receiver::new(role, max_message, None),
             pool: Pool::default(),
             out: Buffer::new(),
         }
     }
 
     fn send(&mut self, kind: MessageKind, payload: &[u8]) {
-        self.sender
-            .message(kind, payload)
-            .unwrap()
-            .write(usize::MAX, &mut self.out)
-            .unwrap();
+        self.sender.check_message().unwrap();
+        let mut encoding = self.sender.message(kind, payload, false);
+        encoding.write(usize::MAX, &mut self.out).unwrap();
     }
 
     fn send_piece(&mut self, kind: MessageKind, piece: &[u8], fin: bool) {
-        let mut encoding = self.sender.piece(kind, piece, fin).unwrap();
+        let pieces = self.sender.check_piece(kind, piece, fin).unwrap();
+        let mut encoding = self.sender.piece(pieces, piece, fin, false);
         encoding.write(usize::MAX, &mut self.out).unwrap();
     }
 
@@ -223,7 +222,7 @@ fn a_large_message_can_be_encoded_piece_by_piece() {
     for step in [1, 7, 64, 1000] {
         let mut from = Peer::with_limits(Role::Client, 100, 1 << 20);
         let data: Vec<u8> = (0..1000).map(|i| i as u8).collect();
-        let mut encoding = from.sender.message(MessageKind::Binary, &data).unwrap();
+        let mut encoding = from.sender.message(MessageKind::Binary, &data, false);
         let most = encoding.wire_len();
         while !encoding.is_done() {
             encoding.write(step, &mut from.out).unwrap();
@@ -239,17 +238,13 @@ fn a_large_message_can_be_encoded_piece_by_piece() {
 fn pieces_of_a_message_keep_their_order() {
     let mut peer = Peer::new(Role::Client);
     peer.send_piece(MessageKind::Text, b"a", false);
-    assert!(matches!(
-        peer.sender.message(MessageKind::Text, b""),
-        Err(Error::State(_))
-    ));
-    assert!(matches!(
-        peer.sender.piece(MessageKind::Binary, b"", true),
-        Err(Error::State(_))
-    ));
-    let bad = peer.sender.piece(MessageKind::Text, b"\xff", false);
+    let sender = &peer.sender;
+    assert!(matches!(sender.check_message(), Err(Error::State(_))));
+    let other = sender.check_piece(MessageKind::Binary, b"", true);
+    assert!(matches!(other, Err(Error::State(_))));
+    let bad = sender.check_piece(MessageKind::Text, b"\xff", false);
     assert!(matches!(bad, Err(Error::Argument(_))));
-    let cut = peer.sender.piece(MessageKind::Text, b"\xe2\x82", true);
+    let cut = sender.check_piece(MessageKind::Text, b"\xe2\x82", true);
     assert!(matches!(cut, Err(Error::Argument(_))));
     peer.send_piece(MessageKind::Text, b"b", true);
     let seen = Peer::new(Role::Server)

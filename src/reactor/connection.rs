@@ -12,10 +12,12 @@ use super::command::Command;
 use super::link::Link;
 use super::listener::{Acceptor, Seat};
 use super::outbox::ReadyState;
+use super::settings::Settings;
 use super::worker::{Live, token};
 use crate::delivery::{Event, Payload};
 use crate::error::{Error, Sentence};
 use crate::net::{Host, Progress, Race, Resolver, SHORT_READ_MEANS_EMPTY, Stream, Transport, Url};
+use crate::proto::deflate::{self, Agreed};
 use crate::proto::handshake::{self, Refusal};
 use crate::proto::{
     Buffer, CloseFrame, Closing, Ending, Failure, Keepalive, Location, MessageKind, Overdue, Pool,
@@ -404,7 +406,7 @@ impl Connection {
             user_agent: settings.user_agent.as_deref(),
             subprotocols: &settings.subprotocols,
             headers: &settings.headers,
-            extensions: None,
+            extensions: settings.compression.as_ref().map(deflate::offer).as_deref(),
         })?;
         self.link.send_raw(&request)?;
         Ok(client)
@@ -506,12 +508,7 @@ impl Connection {
                 Ok((_, None)) => {}
                 Ok((used, Some(accepted))) => {
                     self.keep_response();
-                    {
-                        let mut facts = self.link.facts.lock();
-                        facts.subprotocol = accepted.subprotocol.unwrap_or_default().into();
-                        facts.extensions = accepted.extensions.into();
-                    }
-                    self.open(used, len, cx);
+                    self.accepted(accepted, used, len, cx);
                 }
                 Err(error) => {
                     self.keep_response();
@@ -526,6 +523,27 @@ impl Connection {
             Phase::Open(_) => self.messages(0, len, cx),
             _ => {}
         }
+    }
+
+    /// The server has accepted the upgrade.
+    fn accepted(
+        &mut self,
+        accepted: handshake::Accepted,
+        used: usize,
+        len: usize,
+        cx: &mut Context<'_>,
+    ) {
+        let config = self.link.settings.compression.clone().unwrap_or_default();
+        let agreed = match deflate::confirm(&config, &accepted.extensions) {
+            Ok(agreed) => agreed,
+            Err(sentence) => return self.give_up(Error::Handshake(sentence)),
+        };
+        {
+            let mut facts = self.link.facts.lock();
+            facts.subprotocol = accepted.subprotocol.unwrap_or_default().into();
+            facts.extensions = accepted.extensions.into();
+        }
+        self.open(agreed, used, len, cx);
     }
 
     /// Moves the response to where the application can see it.
@@ -564,18 +582,25 @@ impl Connection {
         let settings = &self.link.settings;
         let subprotocol = upgrade.choose_subprotocol(&settings.subprotocols);
         let user_agent = settings.user_agent.as_deref();
-        let response = upgrade.accept(subprotocol, None, &settings.headers, user_agent);
+        let agreed = match agree(upgrade, settings) {
+            Ok(agreed) => agreed,
+            Err(refusal) => return self.refuse(&refusal, cx),
+        };
+        let (agreed, extensions) = agreed.unzip();
+        let extensions = extensions.as_deref();
+        let response = upgrade.accept(subprotocol, extensions, &settings.headers, user_agent);
         {
             let mut facts = self.link.facts.lock();
             let (scheme, host, target) = (acceptor.scheme, upgrade.host(), upgrade.target());
             facts.url = format!("{scheme}://{host}{target}").into();
             facts.subprotocol = subprotocol.unwrap_or_default().into();
+            facts.extensions = extensions.unwrap_or_default().into();
         }
         if let Err(error) = self.link.send_raw(&response) {
             return self.give_up(error);
         }
         self.link.gate.attach(acceptor.handler(&self.link));
-        self.open(used, len, cx);
+        self.open(agreed, used, len, cx);
     }
 
     /// Answers a request that is not for us, and leaves.
@@ -592,7 +617,7 @@ impl Connection {
     }
 
     /// The handshake is done; the first frames may be in the buffer already.
-    fn open(&mut self, used: usize, len: usize, cx: &mut Context<'_>) {
+    fn open(&mut self, agreed: Option<Agreed>, used: usize, len: usize, cx: &mut Context<'_>) {
         if !self.link.established() {
             let sentence = "the socket was closed before the connection was established";
             return self.give_up(Error::Aborted(sentence.into()));
@@ -605,7 +630,11 @@ impl Connection {
             settings.idle_timeout,
             cx.now,
         );
-        let receiver = Receiver::new(self.link.role, settings.max_message);
+        if let (Some(agreed), Some(config)) = (&agreed, &settings.compression) {
+            self.link.compress(agreed.deflater(config.level));
+        }
+        let inflater = agreed.map(|agreed| agreed.inflater());
+        let receiver = Receiver::new(self.link.role, settings.max_message, inflater);
         self.enter(Phase::Open(receiver), cx.now);
         self.link.cork();
         self.deliver(Event::Open, cx);
@@ -805,6 +834,10 @@ impl Connection {
         match self.keepalive.overdue(cx.now) {
             None => {}
             Some(Overdue::Ping) => {
+                self.link.rest();
+                if let Phase::Open(receiver) = &mut self.phase {
+                    receiver.rest();
+                }
                 self.pings += 1;
                 self.link.keepalive_ping(&self.pings.to_be_bytes(), cx.now);
             }
@@ -911,6 +944,17 @@ impl Connection {
             _ => "while nothing was asked",
         }
     }
+}
+
+/// The extensions of a server's connection, and how the response names them.
+fn agree(
+    upgrade: &handshake::Upgrade,
+    settings: &Settings,
+) -> Result<Option<(Agreed, String)>, Refusal> {
+    let (Some(config), Some(offers)) = (&settings.compression, upgrade.extensions()) else {
+        return Ok(None);
+    };
+    deflate::accept(config, &offers).map_err(|sentence| Refusal::malformed(sentence))
 }
 
 /// What the system says of a socket.

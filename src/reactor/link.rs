@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::command::{Command, Mailbox, now};
+use super::compression::Compression;
 use super::outbox::{self, Outbox, ReadyState, Wishes, no_memory};
 use super::settings::Settings;
 use crate::delivery::Gate;
 use crate::error::{Error, Result};
 use crate::net::Transport;
+use crate::proto::deflate::Deflater;
 use crate::proto::handshake::Head;
 use crate::proto::{CloseFrame, Encoding, MessageKind, Role};
 
@@ -28,11 +30,22 @@ pub struct Link {
     pub received: Received,
     mailbox: Arc<Mailbox>,
     outbox: Mutex<Outbox>,
+    /// Locked before the outbox, never after it.
+    compression: Compression,
     /// A copy of the outbox's, to be read without its lock.
     state: AtomicU8,
     paused: AtomicBool,
     /// Whether the connection is to be dropped before the next event.
     dropped: AtomicBool,
+}
+
+/// What the application wants to be sent.
+#[derive(Clone, Copy)]
+pub struct Outgoing<'a> {
+    pub kind: MessageKind,
+    pub payload: &'a [u8],
+    /// Not to be compressed.
+    pub plain: bool,
 }
 
 /// What is known of a connection beside its messages.
@@ -112,6 +125,7 @@ impl Link {
             role,
             outbox: Mutex::new(Outbox::new(role, &settings)),
             settings,
+            compression: Compression::default(),
             gate: Gate::default(),
             facts: Mutex::default(),
             slot: AtomicUsize::new(usize::MAX),
@@ -134,29 +148,32 @@ impl Link {
     }
 
     /// Sends a message.
-    pub fn send(self: &Arc<Self>, kind: MessageKind, payload: &[u8]) -> Result<()> {
+    pub fn send(self: &Arc<Self>, message: Outgoing<'_>) -> Result<()> {
+        if self.may_compress(&message) {
+            self.accept_compressed(message)?;
+            self.push_out(&mut self.outbox.lock(), false);
+            return Ok(());
+        }
         let mut out = self.outbox.lock();
-        out.check_open()?;
-        out.check_room(payload.len(), &self.settings)?;
-        let encoding = out.sender.message(kind, payload)?;
-        self.enqueue(&mut out, encoding, true)
+        self.check(&mut out, message.payload)?;
+        self.enqueue(&mut out, message)
     }
 
     /// Sends several messages with one write. Returns how many were accepted; an error only where
     /// the first was not.
     pub fn send_many<'a>(
         self: &Arc<Self>,
-        messages: impl Iterator<Item = Result<(MessageKind, &'a [u8])>>,
+        messages: impl Iterator<Item = Result<Outgoing<'a>>>,
     ) -> Result<usize> {
-        let mut out = self.outbox.lock();
         let mut accepted = 0;
         for message in messages {
-            let result = message.and_then(|(kind, payload)| {
-                out.check_open()?;
-                out.check_room(payload.len(), &self.settings)?;
-                out.borrow(|| self.mailbox.buffers.lock().take());
-                let encoding = out.sender.message(kind, payload)?;
-                out.append(encoding)
+            let result = message.and_then(|message| {
+                if self.may_compress(&message) {
+                    return self.accept_compressed(message);
+                }
+                let mut out = self.outbox.lock();
+                self.check(&mut out, message.payload)?;
+                self.append(&mut out, message)
             });
             match result {
                 Ok(()) => accepted += 1,
@@ -164,18 +181,47 @@ impl Link {
                 Err(_) => break,
             }
         }
-        self.count(&mut out, accepted as u64);
-        self.push_out(&mut out, false);
+        self.push_out(&mut self.outbox.lock(), false);
         Ok(accepted)
     }
 
     /// Sends a piece of a message.
-    pub fn send_piece(self: &Arc<Self>, kind: MessageKind, piece: &[u8], fin: bool) -> Result<()> {
-        let mut out = self.outbox.lock();
-        out.check_open()?;
-        out.check_room(piece.len(), &self.settings)?;
-        let encoding = out.sender.piece(kind, piece, fin)?;
-        self.enqueue(&mut out, encoding, fin)
+    pub fn send_piece(self: &Arc<Self>, piece: Outgoing<'_>, fin: bool) -> Result<()> {
+        let Outgoing {
+            kind,
+            payload,
+            plain,
+        } = piece;
+        // Also where nothing is compressed, it keeps the pieces of several threads apart.
+        let mut turn = self.compression.turn();
+        let pieces = {
+            let mut out = self.outbox.lock();
+            out.check_open()?;
+            out.check_room(payload.len(), &self.settings)?;
+            out.sender.check_piece(kind, payload, fin)?
+        };
+        let compressed = match pieces.compressed() {
+            Some(compressed) => compressed,
+            None => turn.is_some() && !plain && (!fin || self.may_compress(&piece)),
+        };
+        let wire = match &mut *turn {
+            Some(half) if compressed => half.compress(payload, fin, &self.mailbox.buffers)?,
+            _ => payload,
+        };
+        let result = {
+            let mut out = self.outbox.lock();
+            out.check_open().and_then(|()| {
+                let encoding = out.sender.piece(pieces, wire, fin, compressed);
+                out.append(encoding, payload.len())?;
+                self.count(&mut out, u64::from(fin));
+                self.push_out(&mut out, false);
+                Ok(())
+            })
+        };
+        if let Some(half) = turn.as_mut().filter(|_| compressed) {
+            half.done(result.is_ok(), &self.mailbox.buffers);
+        }
+        result
     }
 
     /// Sends a ping of at most 125 bytes.
@@ -311,6 +357,16 @@ impl Link {
         true
     }
 
+    /// Messages are compressed from here on.
+    pub(super) fn compress(&self, deflater: Deflater) {
+        self.compression.start(deflater);
+    }
+
+    /// The connection is idle: gives memory back.
+    pub(super) fn rest(&self) {
+        self.compression.rest();
+    }
+
     /// A batch of events begins: what handlers send is collected.
     pub(super) fn cork(&self) {
         self.outbox.lock().corked = true;
@@ -407,25 +463,69 @@ impl Link {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// Takes a message whose place has been checked.
+    fn may_compress(&self, message: &Outgoing<'_>) -> bool {
+        let min = self.settings.compression.as_ref().map(|config| config.min);
+        !message.plain
+            && self.compression.is_on()
+            && min.is_some_and(|min| message.payload.len() as u64 >= min)
+    }
+
+    /// Fails unless a message of this payload can be accepted.
+    fn check(&self, out: &mut Outbox, payload: &[u8]) -> Result<()> {
+        out.check_open()?;
+        out.sender.check_message()?;
+        out.check_room(payload.len(), &self.settings)
+    }
+
+    /// Queues a message, compressed.
+    fn accept_compressed(self: &Arc<Self>, message: Outgoing<'_>) -> Result<()> {
+        let Outgoing { kind, payload, .. } = message;
+        let mut turn = self.compression.turn();
+        let Some(half) = &mut *turn else {
+            return Err(Error::Internal("the compressor is gone".into()));
+        };
+        self.check(&mut self.outbox.lock(), payload)?;
+        let wire = half.compress(payload, true, &self.mailbox.buffers)?;
+        let result = {
+            let mut out = self.outbox.lock();
+            self.check(&mut out, payload).and_then(|()| {
+                let encoding = out.sender.message(kind, wire, true);
+                out.append(encoding, payload.len())?;
+                self.count(&mut out, 1);
+                Ok(())
+            })
+        };
+        half.done(result.is_ok(), &self.mailbox.buffers);
+        result
+    }
+
+    /// Queues a message that has been checked.
+    fn append(&self, out: &mut Outbox, message: Outgoing<'_>) -> Result<()> {
+        out.borrow(|| self.mailbox.buffers.lock().take());
+        let encoding = out.sender.message(message.kind, message.payload, false);
+        out.append(encoding, message.payload.len())?;
+        self.count(out, 1);
+        Ok(())
+    }
+
+    /// Takes a message that has been checked, and sees to it that it is written.
     fn enqueue(
         self: &Arc<Self>,
         out: &mut MutexGuard<'_, Outbox>,
-        encoding: Encoding<'_>,
-        last: bool,
+        message: Outgoing<'_>,
     ) -> Result<()> {
-        let large = encoding.left() >= LARGE;
+        let large = message.payload.len() >= LARGE;
         if large {
             // What waits goes first. If it cannot, the message waits behind it.
             self.write_out(out, usize::MAX);
         }
         if large && out.is_empty() && out.transport.is_some() && !out.blocked {
-            self.write_through(out, encoding)?;
+            let encoding = out.sender.message(message.kind, message.payload, false);
+            self.write_through(out, encoding);
+            self.count(out, 1);
         } else {
-            out.borrow(|| self.mailbox.buffers.lock().take());
-            out.append(encoding)?;
+            self.append(out, message)?;
         }
-        self.count(out, u64::from(last));
         self.push_out(out, large);
         Ok(())
     }
@@ -495,9 +595,9 @@ impl Link {
         self: &Arc<Self>,
         out: &mut MutexGuard<'_, Outbox>,
         mut encoding: Encoding<'_>,
-    ) -> Result<()> {
+    ) {
         let Some(transport) = out.transport.clone() else {
-            return Ok(());
+            return;
         };
         out.accept(encoding.left());
         let mut front = std::mem::take(&mut out.front);
@@ -533,7 +633,6 @@ impl Link {
         out.mark_front(front.len() - wire, payload);
         out.front = front;
         self.settle(out);
-        Ok(())
     }
 
     /// Takes note of how a write went.

@@ -2,6 +2,7 @@
 //! the application's code runs.
 
 mod command;
+mod compression;
 mod connection;
 mod link;
 mod listener;
@@ -12,7 +13,7 @@ mod worker;
 
 pub use command::{Command, Mailbox};
 pub use connection::{Connection, Origin};
-pub use link::{Link, Stats};
+pub use link::{Link, Outgoing, Stats};
 pub use listener::{Acceptor, Listener};
 pub use outbox::ReadyState;
 pub use settings::Settings;

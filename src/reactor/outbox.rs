@@ -146,9 +146,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Appends what is left of a message, and counts it.
-    pub fn append(&mut self, mut encoding: Encoding<'_>) -> Result<()> {
-        let payload = encoding.left();
+    /// Appends a message, or a piece of one, and counts it as `payload` bytes.
+    pub fn append(&mut self, mut encoding: Encoding<'_>, payload: usize) -> Result<()> {
         let before = self.back.len();
         self.back
             .spare(encoding.wire_len())
@@ -274,7 +273,13 @@ impl Outbox {
             mark.wire -= step;
             left -= step;
             // A header comes before its payload: what is left of the run is payload first.
-            let payload = mark.payload.min(mark.wire);
+            // A compressed one is over when its run is.
+            let compressed = mark.payload > mark.wire + step && mark.wire > 0;
+            let payload = if compressed {
+                mark.payload
+            } else {
+                mark.payload.min(mark.wire)
+            };
             self.buffered -= (mark.payload - payload) as u64;
             mark.payload = payload;
             if mark.wire > 0 {

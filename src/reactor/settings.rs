@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::proto::deflate;
+
 /// The settings of a socket or of a server's sockets. Shared, never changed.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -21,6 +23,8 @@ pub struct Settings {
     pub low_water: u64,
     /// Largest frame that is sent, in bytes of payload; `u64::MAX`: messages are not split.
     pub max_frame: u64,
+    /// What permessage-deflate may do; none: it is neither offered nor accepted.
+    pub compression: Option<deflate::Config>,
     /// From the start to the open event.
     pub connect_timeout: Option<Duration>,
     /// From the beginning of the end to the close event.
@@ -46,6 +50,7 @@ impl Default for Settings {
             max_buffered: 64 << 20,
             low_water: 1 << 20,
             max_frame: u64::MAX,
+            compression: Some(deflate::Config::default()),
             connect_timeout: Some(Duration::from_secs(10)),
             close_timeout: Duration::from_secs(3),
             ping_interval: Some(Duration::from_secs(20)),

@@ -5,7 +5,7 @@ pub mod client;
 pub mod head;
 pub mod server;
 
-pub use client::{Client, Request};
+pub use client::{Accepted, Client, Request};
 pub use head::Head;
 pub use server::{Refusal, Server, Upgrade};
 

@@ -188,6 +188,11 @@ impl Refusal {
         response
     }
 
+    /// The request does not follow its grammar.
+    pub fn malformed(sentence: impl Into<String>) -> Self {
+        Self::because(400, sentence)
+    }
+
     fn because(status: u16, sentence: impl Into<String>) -> Self {
         let fields: &[_] = match status {
             405 => &[("Allow", "GET")],

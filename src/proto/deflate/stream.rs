@@ -1,0 +1,190 @@
+//! The DEFLATE stream that runs through the received messages of a connection.
+
+use zlib_rs::{Inflate, InflateFlush, Status};
+
+use super::TAIL;
+use super::distance::DistanceCheck;
+use super::inflater::InflateError;
+use super::output::{Output, difference};
+
+/// The codec, and what it leaves to be looked after.
+pub struct Stream {
+    engine: Inflate,
+    /// The engine's window is 32 KiB whatever it is told; this keeps the peer to a smaller one.
+    distances: Option<Box<DistanceCheck>>,
+}
+
+/// Where output goes, and how much of it may come.
+pub struct Sink<'a, 'b> {
+    pub output: &'a mut Output<'b>,
+    pub limit: usize,
+    /// How much is likely to come.
+    pub hint: usize,
+}
+
+/// What one call of the engine did.
+struct Step {
+    consumed: usize,
+    /// The room was filled, so that there may be more.
+    full: bool,
+    /// A final block has ended, and the stream begins again.
+    ended: bool,
+}
+
+impl Stream {
+    /// How many bytes `end` takes at most.
+    pub const MOST_LAST: usize = 514;
+
+    /// `window_bits` is 8 to 15.
+    pub fn new(window_bits: u8) -> Self {
+        Self {
+            // With another size the engine does the same, but cannot be reset in place.
+            engine: Inflate::new(false, 15),
+            distances: (window_bits < 15).then(|| Box::new(DistanceCheck::new(window_bits))),
+        }
+    }
+
+    /// Forgets what was inflated, and where.
+    pub fn reset(&mut self) {
+        self.engine.reset(false);
+        if let Some(distances) = &mut self.distances {
+            distances.reset();
+        }
+    }
+
+    /// Inflates bytes that are not the last of a message.
+    pub fn feed(&mut self, mut input: &[u8], sink: &mut Sink<'_, '_>) -> Result<(), InflateError> {
+        loop {
+            let step = self.step(input, InflateFlush::NoFlush, sink)?;
+            input = input.get(step.consumed..).unwrap_or_default();
+            if input.is_empty() && !step.full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Inflates the last bytes of a message, at least two of them or all, and makes sure that it
+    /// ends where RFC 7692 §7.2.1 says: after the header of an empty stored block, whose length
+    /// fields the sender took off. `whole`: the message has no bytes before these.
+    ///
+    /// The engine does not tell whether it stands between two blocks, but it can be made to stop
+    /// there, which shows when it leaves input over. So it gets one byte more than there is. The
+    /// last block must begin within the last byte or in the bits before it, and must end with the
+    /// tail and without output. No other kind of block does: a Huffman block that short is over
+    /// before the tail is, and zeroes and ones describe no codes.
+    pub fn end(
+        &mut self,
+        mut bytes: Bytes<{ Self::MOST_LAST + TAIL.len() + 1 }>,
+        whole: bool,
+        sink: &mut Sink<'_, '_>,
+    ) -> Result<(), InflateError> {
+        let length = bytes.len();
+        let end = length.saturating_add(TAIL.len());
+        bytes.extend(&TAIL);
+        bytes.extend(&[0xff]);
+        let mut at: usize = 0;
+        // Where the block at hand began, and how much had come out by then.
+        let mut block = whole.then_some((0, sink.output.len()));
+        loop {
+            let rest = bytes.as_slice().get(at..).unwrap_or_default();
+            let step = self.step(rest, InflateFlush::Block, sink)?;
+            at = at.saturating_add(step.consumed);
+            if step.ended && at == length {
+                // A final block is complete without an empty one behind it.
+                return Ok(());
+            }
+            if at > length {
+                return match block {
+                    Some((start, before))
+                        if at == end
+                            && start >= length.saturating_sub(1)
+                            && before == sink.output.len() =>
+                    {
+                        Ok(())
+                    }
+                    _ => Err(InflateError::Invalid("the message ends inside a block")),
+                };
+            }
+            // For want of room it may have stopped elsewhere, but then output follows.
+            block = Some((at, sink.output.len()));
+        }
+    }
+
+    fn step(
+        &mut self,
+        input: &[u8],
+        flush: InflateFlush,
+        sink: &mut Sink<'_, '_>,
+    ) -> Result<Step, InflateError> {
+        let room = sink.output.room(sink.hint)?;
+        let available = room.len();
+        let (before_in, before_out) = (self.engine.total_in(), self.engine.total_out());
+        let status = self
+            .engine
+            .decompress(input, room, flush)
+            .map_err(|error| {
+                InflateError::Invalid(self.engine.error_message().unwrap_or(error.as_str()))
+            })?;
+        let consumed = difference(before_in, self.engine.total_in());
+        let written = difference(before_out, self.engine.total_out());
+        sink.output.advance(written);
+        if sink.output.len() > sink.limit {
+            return Err(InflateError::TooBig);
+        }
+        if let Some(distances) = &mut self.distances {
+            distances.check(input.get(..consumed).unwrap_or_default())?;
+        }
+        let ended = status == Status::StreamEnd;
+        if ended {
+            // What follows is a stream of its own and refers to nothing before it.
+            self.reset();
+        } else if consumed == 0 && written == 0 && !input.is_empty() {
+            return Err(InflateError::Invalid("the inflater makes no progress"));
+        }
+        Ok(Step {
+            consumed,
+            full: written == available,
+            ended,
+        })
+    }
+}
+
+/// A few bytes without an allocation.
+#[derive(Clone, Copy)]
+pub struct Bytes<const N: usize> {
+    bytes: [u8; N],
+    /// INVARIANT: len <= N
+    len: usize,
+}
+
+impl<const N: usize> Default for Bytes<N> {
+    fn default() -> Self {
+        Self {
+            bytes: [0; N],
+            len: 0,
+        }
+    }
+}
+
+impl<const N: usize> Bytes<N> {
+    /// Appends `bytes`, as far as there is room.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        for (to, from) in room.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        self.len = self.len.saturating_add(bytes.len()).min(N);
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}

@@ -1,0 +1,91 @@
+//! The compressing half of permessage-deflate, shared by the threads that send on one socket. Its
+//! lock is held while a message is compressed and queued, so that messages are queued in the
+//! order in which they were compressed; the I/O thread never waits for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::error::{Error, Result};
+use crate::proto::deflate::{CompressError, Deflater};
+use crate::proto::{Buffer, Pool};
+
+/// Nothing, until permessage-deflate is agreed on.
+#[derive(Default)]
+pub struct Compression {
+    /// Whether there is a compressor: to be looked at without waiting for those who use it.
+    on: AtomicBool,
+    half: Mutex<Option<Half>>,
+}
+
+/// A compressor and what it has made of the message at hand.
+pub struct Half {
+    deflater: Deflater,
+    output: Buffer,
+}
+
+/// The compressor, for one message.
+pub type Turn<'a> = MutexGuard<'a, Option<Half>>;
+
+impl Compression {
+    /// Begins to compress.
+    pub fn start(&self, deflater: Deflater) {
+        *self.half.lock() = Some(Half {
+            deflater,
+            output: Buffer::new(),
+        });
+        self.on.store(true, Ordering::Release);
+    }
+
+    /// Whether messages are compressed.
+    pub fn is_on(&self) -> bool {
+        self.on.load(Ordering::Acquire)
+    }
+
+    /// Waits for the messages of other threads.
+    pub fn turn(&self) -> Turn<'_> {
+        self.half.lock()
+    }
+
+    /// Gives memory back that an idle connection does not need. The next message then does not
+    /// refer to earlier ones.
+    pub fn rest(&self) {
+        if let Some(mut half) = self.half.try_lock()
+            && let Some(half) = &mut *half
+        {
+            half.deflater.release();
+        }
+    }
+}
+
+impl Half {
+    /// Compresses a message, or a piece of one.
+    pub fn compress(&mut self, piece: &[u8], fin: bool, pool: &Mutex<Pool>) -> Result<&[u8]> {
+        if self.output.capacity() == 0 {
+            self.output = pool.lock().take();
+        }
+        let result = self.deflater.compress(piece, fin, &mut self.output);
+        match result {
+            Ok(()) => Ok(self.output.bytes()),
+            Err(error) => {
+                self.deflater.release();
+                self.output.clear();
+                Err(match error {
+                    CompressError::Memory => {
+                        let len = piece.len();
+                        Error::Resource(format!("no memory to compress {len} bytes").into())
+                    }
+                    CompressError::Internal(why) => Error::Internal(why.into()),
+                })
+            }
+        }
+    }
+
+    /// The message has been queued; or it has not, and no later one may refer to it.
+    pub fn done(&mut self, queued: bool, pool: &Mutex<Pool>) {
+        if !queued {
+            self.deflater.release();
+        }
+        pool.lock().give(std::mem::take(&mut self.output));
+    }
+}
