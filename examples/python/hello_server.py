@@ -16,7 +16,9 @@ import wsabi
 
 
 def on_message(ws: wsabi.WebSocket, data: str | bytes) -> None:
-    ws.send(f"Hello from server, {data!s}")
+    if not isinstance(data, str):
+        return
+    ws.send(f"Hello from server, {data}")
     farewell = threading.Timer(seconds, ws.close, (1000, "Goodbye"))
     farewell.daemon = True
     farewell.start()

@@ -6,7 +6,7 @@ import contextlib
 import enum
 from collections.abc import Callable, Iterable, Mapping
 from ctypes import create_string_buffer, string_at
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 from wsabi import _ffi
 from wsabi._endpoint import CloseHandler, Endpoint, ErrorHandler, MessageHandler, OpenHandler
@@ -15,9 +15,7 @@ from wsabi._options import Headers, Options, text
 from wsabi._runtime import Runtime, default_runtime
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-Data = Union[str, bytes, bytearray, memoryview]
+    from typing_extensions import Buffer, Unpack
 
 
 class ReadyState(enum.IntEnum):
@@ -75,7 +73,7 @@ class WebSocket(Endpoint):
         ws._hand_over(lambda user_data: _ffi.wsabi_socket_set_user_data(handle, user_data))
         return ws
 
-    def send(self, data: Data) -> None:
+    def send(self, data: str | Buffer) -> None:
         """Sends a str as a text message, or anything that holds bytes as a binary one.
 
         Copies the data and never waits. Fails with StateError before the connection is open, with
