@@ -83,8 +83,8 @@ class AsServer(support.TestCase):
         at_server = Recorder()
         server = self.server(**at_server.handlers())
         for number, (code, reason) in enumerate(CLOSES, 1):
-            peer = client.connect(url_of(server))
-            peer.close(code, reason)
+            with client.connect(url_of(server)) as peer:
+                peer.close(code, reason)
             self.assertEqual(at_server.wait_for("close", number)[-1], (code, reason, True))
             self.assertEqual(peer.close_code, code)
 
