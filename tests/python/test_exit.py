@@ -61,10 +61,9 @@ class Exit(unittest.TestCase):
 
     def test_while_every_thread_sends(self) -> None:
         self.assertExits("""
-def flood():
-    opened = threading.Event()
-    ws = wsabi.WebSocket(url, on_open=lambda ws: opened.set(), max_buffered=1 << 20)
-    opened.wait()
+opened = threading.Semaphore(0)
+
+def flood(ws):
     try:
         while True:
             try:
@@ -76,7 +75,9 @@ def flood():
 
 url = start()
 for _ in range(3):
-    threading.Thread(target=flood, daemon=True).start()
+    ws = wsabi.WebSocket(url, on_open=lambda ws: opened.release(), max_buffered=1 << 20)
+    opened.acquire()
+    threading.Thread(target=flood, args=[ws], daemon=True).start()
 """)
 
     def test_with_a_connection_that_is_not_open_yet(self) -> None:
@@ -85,7 +86,8 @@ for _ in range(3):
             self.assertExits(f"ws = wsabi.WebSocket('ws://127.0.0.1:{port}/')")
 
     def test_with_a_name_that_is_being_resolved(self) -> None:
-        self.assertExits("ws = wsabi.WebSocket('ws://a-name-for-nobody.invalid/')")
+        # A label of 64 characters fails in the resolver, without the network.
+        self.assertExits(f"ws = wsabi.WebSocket('ws://{'a' * 64}.test/')")
 
     def test_with_an_object_in_a_cycle_and_one_in_a_module(self) -> None:
         self.assertExits("""
@@ -100,6 +102,20 @@ class Holder:
         self.ws.release()
 Holder(start())
 """)
+
+    def test_nothing_new_begins_while_the_interpreter_ends(self) -> None:
+        out = self.assertExits("""
+class Late:
+    def __del__(self):
+        try:
+            wsabi.WebSocket(url)
+        except RuntimeError as error:
+            print(error)
+
+url = start()
+late = Late()
+""")
+        self.assertIn("interpreter ends", out)
 
     def test_after_the_runtime_was_closed(self) -> None:
         self.assertExits("start(); wsabi.default_runtime().close()")

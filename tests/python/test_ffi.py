@@ -122,7 +122,7 @@ class Library(unittest.TestCase):
             "from pathlib import Path\n"
             "with tempfile.TemporaryDirectory() as folder:\n"
             "    shutil.copytree(sys.argv[1] + '/wsabi', folder + '/wsabi')\n"
-            "    shutil.copy(sys.argv[2], folder + '/wsabi/')\n"
+            "    shutil.copy(sys.argv[2], folder + '/wsabi/' + sys.argv[3])\n"
             "    os.environ.pop('WSABI_LIBRARY', None)\n"
             "    sys.path.insert(0, folder)\n"
             "    import wsabi\n"
@@ -130,6 +130,7 @@ class Library(unittest.TestCase):
             "    print(loaded.parent == Path(folder).resolve() / 'wsabi')\n",
             str(support.PACKAGE),
             _ffi._library._name,
+            _library.FILE_NAME,
         )
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "True\n", ""))
 

@@ -13,7 +13,7 @@ ABI_VERSION = 1
 def load() -> ctypes.CDLL:
     """The library: `WSABI_LIBRARY`, or else the first of the usual places that has one."""
     chosen = os.environ.get("WSABI_LIBRARY")
-    path = chosen or _path() or _FILE_NAME
+    path = chosen or _path() or FILE_NAME
     try:
         # CDLL and not PyDLL: ending a runtime waits for handlers, and handlers need the GIL.
         library = ctypes.CDLL(path)
@@ -40,15 +40,15 @@ def _path() -> str | None:
     if len(package.parents) > 2 and (package.parents[2] / "Cargo.toml").is_file():
         places.append(package.parents[2] / "target" / "release")
     for place in places:
-        path = place / _FILE_NAME
+        path = place / FILE_NAME
         if path.is_file():
             return str(path)
     return None
 
 
 if sys.platform == "win32":
-    _FILE_NAME = "wsabi.dll"
+    FILE_NAME = "wsabi.dll"
 elif sys.platform == "darwin":
-    _FILE_NAME = "libwsabi.dylib"
+    FILE_NAME = "libwsabi.dylib"
 else:
-    _FILE_NAME = "libwsabi.so"
+    FILE_NAME = "libwsabi.so"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import threading
@@ -23,10 +24,14 @@ class Runtime:
     def __init__(self, threads: int = 1) -> None:
         count = _options.number("threads", threads, bits=32)
         handle = c_uint64()
-        _ffi.wsabi_runtime_new(count, _ffi.DELIVER_ON_THREADS, byref(handle))
-        self.handle = handle.value
-        # Handlers that run while the interpreter ends would crash it, so this runs at exit, too.
-        self._end = weakref.finalize(self, _end, self.handle, 1000)
+        with _lock:
+            if _is_exiting:
+                raise RuntimeError("there is no new runtime while the interpreter ends")
+            _ffi.wsabi_runtime_new(count, _ffi.DELIVER_ON_THREADS, byref(handle))
+            self.handle = handle.value
+            self._end = weakref.finalize(self, _end, self.handle, 0)
+            self._end.atexit = False
+            _runtimes.add(self)
 
     def close(self, timeout: float = 1.0) -> None:
         """Closes every connection with code 1001, waits for that at most `timeout` seconds, drops
@@ -72,16 +77,30 @@ def _end(handle: int, timeout_ms: int) -> None:
         _ffi.wsabi_runtime_free(handle)
 
 
+def _close_all() -> None:
+    """At exit: a handler that ran later, while the interpreter is taken down, would crash it."""
+    global _is_exiting
+    with _lock:
+        _is_exiting = True
+        runtimes = list(_runtimes)
+    for runtime in runtimes:
+        runtime.close()
+
+
 def _forget_in_child() -> None:
     """After a fork: the threads are the parent's, and so are the connections."""
     global _default, _lock
     _default = None
     _lock = threading.RLock()
+    _runtimes.clear()
     _endpoint.endpoints.clear()
 
 
 _default: Runtime | None = None
+_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+_is_exiting = False
 _lock = threading.RLock()
 
+atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_in_child)
