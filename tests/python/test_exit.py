@@ -74,8 +74,8 @@ def flood(ws):
         pass
 
 url = start()
-for _ in range(3):
-    ws = wsabi.WebSocket(url, on_open=lambda ws: opened.release(), max_buffered=1 << 20)
+for _ in range(2):
+    ws = wsabi.WebSocket(url, on_open=lambda ws: opened.release(), max_buffered=1 << 18)
     opened.acquire()
     threading.Thread(target=flood, args=[ws], daemon=True).start()
 """)
