@@ -120,6 +120,19 @@ late = Late()
     def test_after_the_runtime_was_closed(self) -> None:
         self.assertExits("start(); wsabi.default_runtime().close()")
 
+    def test_while_a_handler_runs_that_has_closed_its_runtime(self) -> None:
+        self.assertExits("""
+closed = threading.Event()
+def close(ws):
+    wsabi.default_runtime().close()
+    closed.set()
+    for _ in range(10**6):
+        pass
+url = start()
+wsabi.WebSocket(url, on_open=close)
+closed.wait()
+""")
+
     def test_without_a_connection(self) -> None:
         self.assertExits("")
 

@@ -268,7 +268,8 @@ class Runtimes(support.TestCase):
             ws, recorder = self.connect_recorded(deaf.url, close_timeout=DEADLINE)
             self.runtime.close(timeout=0.01)
             self.assertTrue(ws.wait_closed(0))
-        self.assertEqual(recorder.kinds()[0], "open")
+        self.assertEqual(recorder.kinds(), ["open", "error", "close"])
+        self.assertEqual(recorder.of("close"), [(1006, "", False)])
 
     def test_a_runtime_lives_as_long_as_its_connections(self) -> None:
         server = self.echo_server()

@@ -10,7 +10,7 @@ import weakref
 from ctypes import byref, c_uint64
 from types import TracebackType
 
-from wsabi import _endpoint, _ffi, _options
+from wsabi import _endpoint, _ffi, _options, _threads
 from wsabi._errors import Error
 
 
@@ -35,9 +35,10 @@ class Runtime:
 
     def close(self, timeout: float = 1.0) -> None:
         """Closes every connection with code 1001, waits for that at most `timeout` seconds, drops
-        those that are left, and ends the threads. No handler runs after this.
+        those that are left (`on_close` gets 1006), and ends the threads. No handler runs after.
 
-        Inside a handler it drops all connections at once, and the running handler is the last.
+        Inside a handler it does not wait: it drops all connections, without events for those that
+        run on the same thread, and the running handler is the last.
         """
         milliseconds = _options.milliseconds("timeout", timeout)
         if self._end.detach() is not None:
@@ -70,7 +71,8 @@ def default_runtime() -> Runtime:
 
 
 def _end(handle: int, timeout_ms: int) -> None:
-    # Refused in a handler, where it would wait for itself, and in the child of a fork.
+    _threads.leave()
+    # Refused in the child of a fork.
     with contextlib.suppress(Error):
         _ffi.wsabi_runtime_shutdown(handle, timeout_ms)
     with contextlib.suppress(Error):
@@ -85,6 +87,7 @@ def _close_all() -> None:
         runtimes = list(_runtimes)
     for runtime in runtimes:
         runtime.close()
+    _threads.wait_for_leaving()
 
 
 def _forget_in_child() -> None:

@@ -5,21 +5,36 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+import weakref
 
 from wsabi import _ffi
 
 
 def in_handler() -> bool:
     """Whether this thread belongs to the library, so that handlers wait while it waits."""
-    return _thread.is_of_library
+    return _thread.stopped is not None
+
+
+def leave() -> None:
+    """Notes, on a thread of the library, that it will end and that no call waits for that."""
+    if _thread.stopped is not None:
+        _leaving.add(_thread.stopped)
+
+
+def wait_for_leaving() -> None:
+    """Waits until the threads that were noted have ended."""
+    for stopped in list(_leaving):
+        stopped.wait()
 
 
 class _Thread(threading.local):
-    is_of_library = False
+    stopped: threading.Event | None = None
+    """Set when the thread ends; None on threads that are not the library's."""
     gil_state = 0
 
 
 _thread = _Thread()
+_leaving: weakref.WeakSet[threading.Event] = weakref.WeakSet()
 
 
 # Without a state that outlives the call, ctypes makes and destroys one for every event, which costs
@@ -43,13 +58,17 @@ else:
 
 @_ffi.UserDataFunction
 def _start(_user_data: int | None) -> None:
-    _thread.is_of_library = True
+    _thread.stopped = threading.Event()
     _keep_thread_state()
 
 
 @_ffi.UserDataFunction
 def _stop(_user_data: int | None) -> None:
+    stopped = _thread.stopped
     _drop_thread_state()
+    # Last: whoever waits for this takes the interpreter down.
+    if stopped is not None:
+        stopped.set()
 
 
 _ffi.wsabi_set_thread_hooks(_start, _stop, None)
