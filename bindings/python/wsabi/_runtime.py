@@ -1,0 +1,109 @@
+"""Runtime: the library's threads, which run connections and their handlers."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import weakref
+from ctypes import byref, c_uint64
+from types import TracebackType
+
+from wsabi import _endpoint, _ffi, _options, _threads
+from wsabi._errors import Error
+
+
+class Runtime:
+    """Threads that run connections and call their handlers.
+
+    Most programs need none of their own: sockets and servers that are made without one share
+    `default_runtime()`. All of them end by themselves when the interpreter does.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        count = _options.number("threads", threads, bits=32)
+        handle = c_uint64()
+        with _lock:
+            if _is_exiting:
+                raise RuntimeError("there is no new runtime while the interpreter ends")
+            _ffi.wsabi_runtime_new(count, _ffi.DELIVER_ON_THREADS, byref(handle))
+            self.handle = handle.value
+            self._end = weakref.finalize(self, _end, self.handle, 0)
+            self._end.atexit = False
+            _runtimes.add(self)
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Closes every connection with code 1001, waits for that at most `timeout` seconds, drops
+        those that are left (`on_close` gets 1006), and ends the threads. No handler runs after.
+
+        Inside a handler it does not wait: it drops all connections, without events for those that
+        run on the same thread, and the running handler is the last.
+        """
+        milliseconds = _options.milliseconds("timeout", timeout)
+        if self._end.detach() is not None:
+            _end(self.handle, milliseconds)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return not self._end.alive
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def default_runtime() -> Runtime:
+    """The process's runtime, made when it is first needed."""
+    global _default
+    with _lock:
+        if _default is None or _default.closed:
+            _default = Runtime()
+        return _default
+
+
+def _end(handle: int, timeout_ms: int) -> None:
+    _threads.leave()
+    # Refused in the child of a fork.
+    with contextlib.suppress(Error):
+        _ffi.wsabi_runtime_shutdown(handle, timeout_ms)
+    with contextlib.suppress(Error):
+        _ffi.wsabi_runtime_free(handle)
+
+
+def _close_all() -> None:
+    """At exit: a handler that ran later, while the interpreter is taken down, would crash it."""
+    global _is_exiting
+    with _lock:
+        _is_exiting = True
+        runtimes = list(_runtimes)
+    for runtime in runtimes:
+        runtime.close()
+    _threads.wait_for_leaving()
+
+
+def _forget_in_child() -> None:
+    """After a fork: the threads are the parent's, and so are the connections."""
+    global _default, _lock
+    _default = None
+    _lock = threading.RLock()
+    _runtimes.clear()
+    _endpoint.endpoints.clear()
+
+
+_default: Runtime | None = None
+_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+_is_exiting = False
+_lock = threading.RLock()
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

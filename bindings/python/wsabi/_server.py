@@ -1,0 +1,54 @@
+"""Server: accepts WebSocket connections."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from wsabi import _ffi
+from wsabi._endpoint import CloseHandler, Endpoint, ErrorHandler, MessageHandler, OpenHandler
+from wsabi._errors import HandleError
+from wsabi._options import Headers, Options
+from wsabi._runtime import Runtime, default_runtime
+from wsabi._socket import WebSocket
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Server(Endpoint):
+    """Listens at `url`, such as `ws://127.0.0.1:0/`, and makes a WebSocket of every connection.
+
+    Each begins with the handlers that the server has at that time, and its `on_open` may give it
+    others. `port` is the port that it listens on. `headers` are added to every response, and of
+    `subprotocols`, in order of preference, the first that the client offers is chosen.
+
+    The server lives until `close`, without a variable that holds it. `with` closes it and waits.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        on_open: OpenHandler = None,
+        on_message: MessageHandler = None,
+        on_error: ErrorHandler = None,
+        on_close: CloseHandler = None,
+        subprotocols: str | Iterable[str] = (),
+        headers: Headers = (),
+        runtime: Runtime | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(runtime or default_runtime(), on_open, on_message, on_error, on_close)
+        self._start(_ffi.wsabi_server_listen, url, subprotocols, headers, None, options)
+        self.port: int = _ffi.wsabi_server_port(self._handle)
+
+    def close(self) -> None:
+        """Stops listening, and closes the connections with code 1001. Does not wait."""
+        with contextlib.suppress(HandleError):
+            _ffi.wsabi_server_close(self._handle)
+
+    def deliver(self, event: _ffi.Event) -> None:
+        # Only a connection that has no object yet comes here: the next events go to its own.
+        WebSocket.accepted(self, event.handle).deliver(event)

@@ -1,0 +1,37 @@
+"""Sends every message back.
+
+PYTHONPATH=bindings/python python3 examples/python/echo_server.py [PORT]
+
+PORT 0, the default: a free one. Prints its URL on the first line. Ends on SIGINT and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import wsabi
+
+
+def on_message(ws: wsabi.WebSocket, data: str | bytes) -> None:
+    try:
+        ws.send(data)
+    except wsabi.BufferFullError:
+        # A client that sends without reading its echoes has filled the buffer.
+        ws.close(1008, "too slow")
+    except wsabi.ClosedError:
+        pass
+
+
+# Only sigwait below takes these.
+signals = {signal.SIGINT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+port = sys.argv[1] if len(sys.argv) > 1 else "0"
+try:
+    server = wsabi.Server(f"ws://127.0.0.1:{port}/", on_message=on_message)
+except wsabi.Error as error:
+    sys.exit(str(error))
+print(f"ws://127.0.0.1:{server.port}/", flush=True)
+
+signal.sigwait(signals)
