@@ -43,6 +43,8 @@ static void on_message(const wsabi_event *event, void *user_data)
     char greeting[LONGEST_NAME + 32];
     struct farewell farewell;
     (void)user_data;
+    if (event->type != WSABI_TEXT)
+        return;
 
     snprintf(greeting, sizeof greeting, "Hello from server, %s", (const char *)event->data);
     wsabi_socket_send_text(event->handle, greeting, WSABI_NUL_TERMINATED);

@@ -78,7 +78,8 @@ static inline void check_events(const char *file, int line, recorder *self, cons
     for (i = 0; same && i < self->count; i++)
         same = kind_letter(self->records[i].kind) == letters[i];
     if (!same) {
-        fprintf(stderr, "%s:%d: these events instead of %s:\n", file, line, letters);
+        fprintf(stderr, "%s:%d: %s these events instead of %s:\n", file, line, circumstance,
+                letters);
         print_records(self);
         _Exit(1);
     }
@@ -191,7 +192,7 @@ static inline void wait_for_change(recorder *self, const struct timespec *until,
 {
     if (pthread_cond_timedwait(&self->changed, &self->mutex, until) == 0)
         return;
-    fprintf(stderr, "waited in vain for %s; %lu events, %d releases:\n", what,
+    fprintf(stderr, "%s waited in vain for %s; %lu events, %d releases:\n", circumstance, what,
             (unsigned long)self->count, self->releases);
     print_records(self);
     _Exit(1);
@@ -236,8 +237,9 @@ static inline record wait_for_error(recorder *self, int32_t status)
     record error = wait_for_event(self, WSABI_EVENT_ERROR, 1);
     record close = wait_for_close(self);
     if (error.code != status) {
-        fprintf(stderr, "ERROR with %s instead of %s: %s\n", wsabi_status_name(error.code),
-                wsabi_status_name(status), (const char *)error.data);
+        fprintf(stderr, "%s ERROR with %s instead of %s: %s\n", circumstance,
+                wsabi_status_name(error.code), wsabi_status_name(status),
+                (const char *)error.data);
         _Exit(1);
     }
     CHECK(error.len > 0);

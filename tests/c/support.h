@@ -29,9 +29,13 @@
 
 #define CHECK_OK(call) CHECK_STATUS(WSABI_OK, call)
 
+/* Which case of a table is being tried, for the message of a check that fails. */
+static const char *circumstance = "";
+
 static inline void check_failed(const char *file, int line, const char *what)
 {
-    fprintf(stderr, "%s:%d: not so: %s (last error: %s)\n", file, line, what, wsabi_last_error());
+    fprintf(stderr, "%s:%d: %s not so: %s (last error: %s)\n", file, line, circumstance, what,
+            wsabi_last_error());
     _Exit(1);
 }
 
@@ -40,8 +44,8 @@ static inline void check_status(const char *file, int line, const char *call, in
 {
     if (status == expected)
         return;
-    fprintf(stderr, "%s:%d: %s gave %s (%lld) instead of %s (%lld): %s\n", file, line, call,
-            wsabi_status_name((int32_t)status), (long long)status,
+    fprintf(stderr, "%s:%d: %s %s gave %s (%lld) instead of %s (%lld): %s\n", file, line,
+            circumstance, call, wsabi_status_name((int32_t)status), (long long)status,
             wsabi_status_name((int32_t)expected), (long long)expected, wsabi_last_error());
     _Exit(1);
 }
