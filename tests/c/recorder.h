@@ -28,6 +28,7 @@ typedef struct recorder {
     pthread_cond_t changed;
     record *records;
     size_t count;
+    size_t count_of[16]; /* by kind */
     size_t capacity;
     int releases;
     int handed_over; /* how often this was given to the library as a user_data */
@@ -116,6 +117,8 @@ static inline void recorder_append(recorder *self, const record *it)
         CHECK(self->records != NULL);
     }
     self->records[self->count++] = *it;
+    CHECK(it->kind > 0 && (size_t)it->kind < COUNT_OF(self->count_of));
+    self->count_of[it->kind]++;
 }
 
 /* The handler of every kind of event. */
@@ -160,20 +163,12 @@ static inline void record_release(void *user_data)
     pthread_mutex_unlock(&self->mutex);
 }
 
-static inline size_t count_locked(const recorder *self, int32_t kind)
-{
-    size_t i, count = 0;
-    for (i = 0; i < self->count; i++)
-        count += self->records[i].kind == kind;
-    return count;
-}
-
 /* How many events of this kind there have been. */
 static inline size_t count_events(recorder *self, int32_t kind)
 {
     size_t count;
     pthread_mutex_lock(&self->mutex);
-    count = count_locked(self, kind);
+    count = self->count_of[kind];
     pthread_mutex_unlock(&self->mutex);
     return count;
 }
@@ -207,7 +202,7 @@ static inline record wait_for_event(recorder *self, int32_t kind, size_t ordinal
     record found;
     snprintf(what, sizeof what, "event %c number %lu", kind_letter(kind), (unsigned long)ordinal);
     pthread_mutex_lock(&self->mutex);
-    while (count_locked(self, kind) < ordinal)
+    while (self->count_of[kind] < ordinal)
         wait_for_change(self, &until, what);
     for (i = 0; ordinal > 0; i++)
         ordinal -= self->records[i].kind == kind;
