@@ -1,5 +1,5 @@
-/* What can be asked: version, statuses, errors, the log, thread hooks, and a socket's facts, response
- * and statistics. */
+/* What can be asked of the library and of a socket: version, statuses, errors, log, thread hooks,
+ * facts, response, statistics. */
 #include "pair.h"
 
 static void the_library_says_what_it_is(void)
@@ -12,28 +12,24 @@ static void the_library_says_what_it_is(void)
 
 static void every_status_has_its_name(void)
 {
-    CHECK(strcmp(wsabi_status_name(WSABI_OK), "WSABI_OK") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_ARGUMENT), "WSABI_ERR_ARGUMENT") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_HANDLE), "WSABI_ERR_HANDLE") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_STATE), "WSABI_ERR_STATE") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_CLOSED), "WSABI_ERR_CLOSED") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_URL), "WSABI_ERR_URL") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_BUFFER_FULL), "WSABI_ERR_BUFFER_FULL") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_TOO_BIG), "WSABI_ERR_TOO_BIG") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_DNS), "WSABI_ERR_DNS") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_CONNECT), "WSABI_ERR_CONNECT") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_PROXY), "WSABI_ERR_PROXY") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_TLS), "WSABI_ERR_TLS") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_HTTP), "WSABI_ERR_HTTP") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_HANDSHAKE), "WSABI_ERR_HANDSHAKE") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_PROTOCOL), "WSABI_ERR_PROTOCOL") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_ENCODING), "WSABI_ERR_ENCODING") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_TIMEOUT), "WSABI_ERR_TIMEOUT") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_IO), "WSABI_ERR_IO") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_ABORTED), "WSABI_ERR_ABORTED") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_RESOURCE), "WSABI_ERR_RESOURCE") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_FORKED), "WSABI_ERR_FORKED") == 0);
-    CHECK(strcmp(wsabi_status_name(WSABI_ERR_INTERNAL), "WSABI_ERR_INTERNAL") == 0);
+#define NAMED(status) {status, #status}
+    static const struct {
+        int32_t status;
+        const char *name;
+    } statuses[] = {
+        NAMED(WSABI_OK), NAMED(WSABI_ERR_ARGUMENT), NAMED(WSABI_ERR_HANDLE),
+        NAMED(WSABI_ERR_STATE), NAMED(WSABI_ERR_CLOSED), NAMED(WSABI_ERR_URL),
+        NAMED(WSABI_ERR_BUFFER_FULL), NAMED(WSABI_ERR_TOO_BIG), NAMED(WSABI_ERR_DNS),
+        NAMED(WSABI_ERR_CONNECT), NAMED(WSABI_ERR_PROXY), NAMED(WSABI_ERR_TLS),
+        NAMED(WSABI_ERR_HTTP), NAMED(WSABI_ERR_HANDSHAKE), NAMED(WSABI_ERR_PROTOCOL),
+        NAMED(WSABI_ERR_ENCODING), NAMED(WSABI_ERR_TIMEOUT), NAMED(WSABI_ERR_IO),
+        NAMED(WSABI_ERR_ABORTED), NAMED(WSABI_ERR_RESOURCE), NAMED(WSABI_ERR_FORKED),
+        NAMED(WSABI_ERR_INTERNAL),
+    };
+#undef NAMED
+    size_t i;
+    for (i = 0; i < COUNT_OF(statuses); i++)
+        CHECK(strcmp(wsabi_status_name(statuses[i].status), statuses[i].name) == 0);
     CHECK(wsabi_status_name(12345) != NULL);
     CHECK(wsabi_status_name(INT32_MIN) != NULL);
 }
