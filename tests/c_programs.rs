@@ -7,6 +7,7 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -81,7 +82,13 @@ fn a_forked_child_starts_afresh_and_its_parent_goes_on() {
 #[test]
 fn a_program_can_be_cpp() {
     let program = directory("lifecycle_cpp").join("program");
-    compile("CXX", "c++", &["-std=c++11", "-x", "c++"], &root().join("tests/c/lifecycle.c"), &program);
+    let flags = ["-std=c++11", "-x", "c++"];
+    compile(
+        compiler("CXX", "c++"),
+        &flags,
+        "tests/c/lifecycle.c",
+        &program,
+    );
     Running::start(&program, &[]).finish().expect_success();
 }
 
@@ -124,20 +131,30 @@ fn the_tutorial_client_sees_that_the_connection_died() {
     let outcome = client.finish();
     assert!(!outcome.success);
     assert!(outcome.output.contains("\n[error] "), "{}", outcome.output);
-    assert!(outcome.output.ends_with("\n[close] Connection died\n"), "{}", outcome.output);
+    assert!(
+        outcome.output.ends_with("\n[close] Connection died\n"),
+        "{}",
+        outcome.output
+    );
 }
 
 #[test]
 fn the_tutorial_client_says_why_it_cannot_connect() {
     // Bound but not listened on: nobody else gets the port, and it refuses connections.
     let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    bound.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    bound
+        .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+        .unwrap();
     let port = bound.local_addr().unwrap().as_socket().unwrap().port();
     let client = example("client", &directory("example_refused"));
     let outcome = Running::start(&client, &[&format!("ws://127.0.0.1:{port}/")]).finish();
     assert!(!outcome.success);
     assert!(outcome.output.starts_with("[error] "), "{}", outcome.output);
-    assert!(outcome.output.ends_with("\n[close] Connection died\n"), "{}", outcome.output);
+    assert!(
+        outcome.output.ends_with("\n[close] Connection died\n"),
+        "{}",
+        outcome.output
+    );
 }
 
 #[test]
@@ -150,14 +167,14 @@ fn the_echo_server_starts_and_ends_when_told() {
 /// Compiles and runs tests/c/`name`.c, which has to succeed.
 fn run(name: &str) {
     let program = directory(name).join("program");
-    compile("CC", "cc", &["-std=c99"], &root().join(format!("tests/c/{name}.c")), &program);
+    compile_c(&format!("tests/c/{name}.c"), &program);
     Running::start(&program, &[]).finish().expect_success();
 }
 
 /// Compiles examples/c/`name`.c.
 fn example(name: &str, directory: &Path) -> PathBuf {
     let program = directory.join(name);
-    compile("CC", "cc", &["-std=c99"], &root().join(format!("examples/c/{name}.c")), &program);
+    compile_c(&format!("examples/c/{name}.c"), &program);
     program
 }
 
@@ -169,46 +186,66 @@ fn start_server(name: &str, arguments: &[&str], directory: &Path) -> (Running, S
     (server, url)
 }
 
-fn compile(variable: &str, default: &str, flags: &[&str], source: &Path, program: &Path) {
-    let library = library_directory();
-    let mut compiler = words(variable);
-    if compiler.is_empty() {
-        compiler.push(default.to_owned());
-    }
-    let output = Command::new(&compiler[0])
-        .args(&compiler[1..])
-        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-pthread"])
+fn compile_c(source: &str, program: &Path) {
+    compile(compiler("CC", "cc"), &["-std=c99"], source, program);
+}
+
+fn compile(mut compiler: Command, flags: &[&str], source: &str, program: &Path) {
+    let output = compiler
+        .args("-Wall -Wextra -Wpedantic -Werror -g -pthread".split(' '))
         .args(flags)
         .arg("-I")
         .arg(root().join("include"))
         .arg("-o")
         .arg(program)
-        .arg(source)
-        .args(["-x", "none", "-L"])
-        .arg(&library)
-        .arg("-lwsabi")
-        .arg(format!("-Wl,-rpath,{}", library.display()))
+        .arg(root().join(source))
+        .args(["-x", "none"])
+        .arg(library())
+        .arg("-Wl,-rpath,$ORIGIN")
         .output()
         .unwrap();
     let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}:\n{messages}", source.display());
+    assert!(output.status.success(), "{source}:\n{messages}");
 }
 
-/// Where cargo has put the library that belongs to this test: it does not renew the one in
+/// The command in an environment variable, which may have arguments, or the default one.
+fn compiler(variable: &str, default: &str) -> Command {
+    let words = words(variable);
+    let mut command = Command::new(words.first().map_or(default, String::as_str));
+    command.args(words.iter().skip(1));
+    command
+}
+
+/// The library that cargo has built for this test: `cargo test` does not renew the one in
 /// target/<profile>.
-fn library_directory() -> PathBuf {
-    env::current_exe().unwrap().parent().unwrap().to_owned()
+fn library() -> PathBuf {
+    env::current_exe().unwrap().with_file_name("libwsabi.so")
 }
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// An own directory of one test for what it compiles.
+/// An own directory of one test for what it compiles. It has the library as well, under the name
+/// by which programs look for it.
 fn directory(test: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c_programs").join(test);
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c_programs");
+    let directory = parent.join(test);
+    // What an earlier run has left may be of another version.
+    let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
+    symlink(library(), directory.join(soname())).unwrap();
     directory
+}
+
+/// As build.rs has it: while the major version is 0, the minor one belongs to the name.
+fn soname() -> String {
+    let major = env!("CARGO_PKG_VERSION_MAJOR");
+    let minor = env!("CARGO_PKG_VERSION_MINOR");
+    match major {
+        "0" => format!("libwsabi.so.0.{minor}"),
+        _ => format!("libwsabi.so.{major}"),
+    }
 }
 
 /// The words of an environment variable, none if it is not set.
@@ -249,7 +286,12 @@ impl Running {
         read_lines(child.stderr.take().unwrap(), sender);
         let slowness = env::var("WSABI_SLOW").map_or(1, |it| it.parse().unwrap());
         let deadline = Instant::now() + Duration::from_secs(60) * slowness;
-        Self { child, lines, output: String::new(), deadline }
+        Self {
+            child,
+            lines,
+            output: String::new(),
+            deadline,
+        }
     }
 
     /// Waits until it has written `text`.
@@ -262,7 +304,13 @@ impl Running {
     /// Asks it to end, and waits for that.
     fn terminate(self) -> Outcome {
         let kill = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert!(
+            Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.finish()
     }
 
@@ -271,7 +319,11 @@ impl Running {
         while self.take_line() {}
         let status = self.child.wait().unwrap();
         let output = std::mem::take(&mut self.output);
-        Outcome { success: status.success(), status: status.to_string(), output }
+        Outcome {
+            success: status.success(),
+            status: status.to_string(),
+            output,
+        }
     }
 
     /// Waits for the next line; false at the end.
@@ -305,7 +357,10 @@ fn read_lines(from: impl Read + Send + 'static, to: Sender<String>) {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
-            if to.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+            if to
+                .send(String::from_utf8_lossy(&line).into_owned())
+                .is_err()
+            {
                 break;
             }
             line.clear();
