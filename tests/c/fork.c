@@ -141,7 +141,7 @@ int main(void)
     pthread_mutex_unlock(&it.mutex);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK_OK(wsabi_socket_close(parents.client, 1000, "", 0));
-    CHECK(wait_for_close(&parents.at_client).was_clean);
+    wait_for_clean_close(&parents.at_client, 1000, NULL);
     CHECK(count_events(&parents.at_client, WSABI_EVENT_MESSAGE) == it.sent);
     pair_free(&parents);
     return 0;

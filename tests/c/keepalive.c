@@ -70,7 +70,7 @@ static void a_ping_without_a_pong_ends_the_connection(void)
     peer = connect_by_hand(&it);
     receive_ping(peer, &ping);
     error = wait_for_error(&it.at_server, WSABI_ERR_TIMEOUT);
-    CHECK(strstr((const char *)error.data, "pong") != NULL);
+    CHECK(strstr((const char *)error.data, "ping") != NULL);
     raw_wait_for_end(peer);
     close(peer);
     CHECK_EVENTS(&it.at_server, "OEC");

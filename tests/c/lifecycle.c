@@ -3,6 +3,11 @@
 
 #include "raw_peer.h"
 
+/* 123 bytes, with characters of two, three and four bytes. */
+#define TEN "0123456789"
+#define LONGEST_REASON \
+    "\xC3\xA4 \xE2\x82\xAC \xF0\x9F\x98\x80 " TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "."
+
 static void reply_with_greeting(const wsabi_event *event, recorder *self)
 {
     (void)self;
@@ -13,17 +18,14 @@ static void reply_with_greeting(const wsabi_event *event, recorder *self)
 static void open_message_and_close_come_once_and_in_order(void)
 {
     pair it;
-    record close;
     pair_init(&it);
     it.at_server.hook = reply_with_greeting;
     pair_connect(&it);
     CHECK_OK(wsabi_socket_send_text(it.client, "John", 4));
     wait_for_message(&it.at_client, 1);
     CHECK_OK(wsabi_socket_close(it.client, 1000, "bye", 3));
-    close = wait_for_close(&it.at_client);
-    CHECK(close.code == 1000 && close.was_clean && is_text(&close, "bye"));
-    close = wait_for_close(&it.at_server);
-    CHECK(close.code == 1000 && close.was_clean && is_text(&close, "bye"));
+    wait_for_clean_close(&it.at_client, 1000, NULL);
+    wait_for_clean_close(&it.at_server, 1000, "bye");
     CHECK_OK(wsabi_runtime_free(it.runtime));
     CHECK_EVENTS(&it.at_client, "OMC");
     CHECK_EVENTS(&it.at_server, "OMC");
@@ -66,10 +68,6 @@ static void close_at(pair *it, int by_server, int32_t code, const char *reason)
 
 static void both_sides_learn_code_and_reason_whoever_closes(void)
 {
-    static const char longest[] =
-        "123 bytes, the most that a reason may have: "
-        "\xC3\xA4\xC3\xB6\xC3\xBC \xE2\x82\xAC \xF0\x9F\x98\x80 ....................."
-        "................................................";
     static const struct {
         int32_t code;
         const char *reason;
@@ -77,26 +75,21 @@ static void both_sides_learn_code_and_reason_whoever_closes(void)
     } closes[] = {
         {0, "", 1005},        {1000, "", 1000},         {1000, "done", 1000},
         {1001, "", 1001},     {1014, "gateway", 1014},  {3000, "three thousand", 3000},
-        {4999, longest, 4999},
+        {4999, LONGEST_REASON, 4999},
     };
     size_t i;
-    CHECK(strlen(longest) == 123);
+    CHECK(strlen(LONGEST_REASON) == 123);
     for (i = 0; i < 2 * COUNT_OF(closes); i++) {
-        recorder *ends[2];
-        size_t end;
+        int by_server = i % 2 == 1;
         pair it;
         pair_init(&it);
         pair_connect(&it);
-        ends[0] = &it.at_client;
-        ends[1] = &it.at_server;
-        close_at(&it, i % 2 == 1, closes[i / 2].code, closes[i / 2].reason);
-        for (end = 0; end < 2; end++) {
-            record close = wait_for_close(ends[end]);
-            CHECK(close.was_clean);
-            CHECK(close.code == closes[i / 2].seen);
-            CHECK(is_text(&close, closes[i / 2].reason));
-            CHECK_EVENTS(ends[end], "OC");
-        }
+        close_at(&it, by_server, closes[i / 2].code, closes[i / 2].reason);
+        wait_for_clean_close(by_server ? &it.at_server : &it.at_client, closes[i / 2].seen, NULL);
+        wait_for_clean_close(by_server ? &it.at_client : &it.at_server, closes[i / 2].seen,
+                             closes[i / 2].reason);
+        CHECK_EVENTS(&it.at_client, "OC");
+        CHECK_EVENTS(&it.at_server, "OC");
         pair_free(&it);
     }
 }
@@ -164,8 +157,9 @@ static void sends_fail_before_open_and_after_close(void)
     CHECK_STATUS(WSABI_ERR_CLOSED, wsabi_socket_send_text(client, "late", 4));
     CHECK_OK(wsabi_socket_close(client, 1000, "again", 5));
     CHECK(raw_receive_close(peer) == 1000);
+    CHECK(raw_send_frame(peer, RAW_FIN | RAW_CLOSE, 0, "\x03\xE8", 2));
     close(peer);
-    wait_for_close(&at_client);
+    wait_for_clean_close(&at_client, 1000, "");
     CHECK_STATUS(WSABI_ERR_CLOSED, wsabi_socket_send_text(client, "late", 4));
     CHECK_STATUS(WSABI_ERR_CLOSED, wsabi_socket_send_binary(client, "late", 4));
     CHECK_OK(wsabi_socket_close(client, 1000, "again", 5));
@@ -214,7 +208,6 @@ static void aborting_ends_both_sides_without_a_close_frame(void)
 static void a_server_that_closes_says_going_away_and_accepts_no_more(void)
 {
     pair it;
-    record close;
     recorder late;
     wsabi_socket socket;
     int32_t port;
@@ -223,10 +216,8 @@ static void a_server_that_closes_says_going_away_and_accepts_no_more(void)
     port = wsabi_server_port(it.server);
     CHECK(port > 0 && port < 65536);
     CHECK_OK(wsabi_server_close(it.server));
-    close = wait_for_close(&it.at_client);
-    CHECK(close.was_clean && close.code == 1001);
-    close = wait_for_close(&it.at_server);
-    CHECK(close.was_clean && close.code == 1001);
+    wait_for_clean_close(&it.at_client, 1001, "");
+    wait_for_clean_close(&it.at_server, 1001, "");
     recorder_init(&late);
     socket = connect_to_port(it.runtime, port, it.client_options, &late);
     wait_for_error(&late, WSABI_ERR_CONNECT);
@@ -244,8 +235,8 @@ static void a_shutdown_says_going_away_to_all_and_waits_for_them(void)
     CHECK_OK(wsabi_runtime_shutdown(it.runtime, DEADLINE_MS));
     CHECK_EVENTS(&it.at_client, "OC");
     CHECK_EVENTS(&it.at_server, "OC");
-    CHECK(it.at_client.records[1].code == 1001 && it.at_client.records[1].was_clean);
-    CHECK(it.at_server.records[1].code == 1001 && it.at_server.records[1].was_clean);
+    wait_for_clean_close(&it.at_client, 1001, "");
+    wait_for_clean_close(&it.at_server, 1001, "");
     pair_free(&it);
 }
 

@@ -126,6 +126,49 @@ static void a_paused_socket_receives_nothing_until_it_resumes(void)
     recorder_free(&events);
 }
 
+static void pause_at_message(const wsabi_event *event, recorder *self)
+{
+    (void)self;
+    if (event->kind == WSABI_EVENT_MESSAGE)
+        CHECK_OK(wsabi_socket_pause(event->handle));
+}
+
+static void flicker_at_message(const wsabi_event *event, recorder *self)
+{
+    (void)self;
+    if (event->kind != WSABI_EVENT_MESSAGE)
+        return;
+    CHECK_OK(wsabi_socket_pause(event->handle));
+    CHECK_OK(wsabi_socket_resume(event->handle));
+}
+
+/* Two messages, a Close frame and the end of the connection, at once. */
+static void a_pause_loses_nothing_that_is_there(void (*hook)(const wsabi_event *, recorder *))
+{
+    static const char both[] = "\x81\x83\0\0\0\0one\x81\x83\0\0\0\0two\x88\x82\0\0\0\0\x03\xE8";
+    int round, rounds = repetitions(50);
+    for (round = 0; round < rounds; round++) {
+        wsabi_socket socket;
+        int peer;
+        pair it;
+        pair_init(&it);
+        it.at_server.hook = hook;
+        peer = connect_by_hand(&it);
+        socket = accepted(&it);
+        CHECK(raw_send(peer, both, sizeof both - 1));
+        CHECK(shutdown(peer, SHUT_WR) == 0);
+        wait_for_message(&it.at_server, 1);
+        /* The second may be there already: messages that have been read may still come. */
+        wsabi_socket_resume(socket);
+        wait_for_message(&it.at_server, 2);
+        wsabi_socket_resume(socket);
+        wait_for_clean_close(&it.at_server, 1000, "");
+        CHECK_EVENTS(&it.at_server, "OMMC");
+        close(peer);
+        pair_free(&it);
+    }
+}
+
 static void expect_frame(int peer, int opcode, int fin, size_t len, const char *payload)
 {
     static raw_frame frame;
@@ -221,7 +264,7 @@ static void messages_go_out_in_pieces(void)
     /* Between the pieces only control frames may go out, and the type stays. */
     CHECK_STATUS(WSABI_ERR_STATE, wsabi_socket_send_text(socket, "between", 7));
     CHECK_STATUS(WSABI_ERR_STATE, wsabi_socket_send_binary(socket, "between", 7));
-    CHECK_STATUS(WSABI_ERR_ARGUMENT, wsabi_socket_send_fragment(socket, WSABI_BINARY, "x", 1, 0));
+    CHECK_STATUS(WSABI_ERR_STATE, wsabi_socket_send_fragment(socket, WSABI_BINARY, "x", 1, 0));
     /* The euro sign wants one byte more, and this is not it. */
     CHECK_STATUS(WSABI_ERR_ARGUMENT, wsabi_socket_send_fragment(socket, WSABI_TEXT, "x", 1, 1));
     CHECK_STATUS(WSABI_ERR_ARGUMENT, wsabi_socket_send_fragment(socket, WSABI_TEXT, "", 0, 1));
@@ -248,6 +291,8 @@ int main(void)
     max_message_counts_all_frames_of_a_message();
     a_full_buffer_refuses_whole_messages_and_drains();
     a_paused_socket_receives_nothing_until_it_resumes();
+    a_pause_loses_nothing_that_is_there(pause_at_message);
+    a_pause_loses_nothing_that_is_there(flicker_at_message);
     longer_messages_are_split_at_max_frame();
     send_many_stops_at_the_first_bad_message();
     send_many_takes_what_fits();

@@ -104,7 +104,7 @@ static void header_arguments(wsabi_options options)
     for (i = 0; i < COUNT_OF(owned); i++)
         REFUSED(WSABI_ERR_ARGUMENT, owned[i],
                 wsabi_options_add_header(options, owned[i], WSABI_NUL_TERMINATED, "x", 1));
-    REFUSED(WSABI_ERR_ARGUMENT, "header value",
+    REFUSED(WSABI_ERR_ARGUMENT, "value",
             wsabi_options_add_header(options, "X", 1, "a\0b", 3));
     REFUSED(WSABI_ERR_ARGUMENT, "name", wsabi_options_add_header(options, NULL, 1, "x", 1));
     REFUSED(WSABI_ERR_ARGUMENT, "value", wsabi_options_add_header(options, "X", 1, NULL, 1));
@@ -136,7 +136,7 @@ static void connect_arguments(wsabi_runtime runtime, wsabi_options options, reco
 {
     static const char *const bad[] = {
         "",           "ws://",          "ws:///",      "ws://foo bar.com/", "ftp://localhost/",
-        "mailto:a@b", "localhost",      "/relative",   "ws://localhost/#",  "ws://localhost/#a",
+        "mailto:a",   "localhost",      "/relative",   "ws://localhost/#",  "ws://localhost/#a",
         "//host/",    "ws://h:65536/",  "ws://h:x/",   "ws://[::1/",        "file:///etc/passwd",
         "ws://%/",    "ws://a<b/",      "javascript:", "ws://localhost#",   "ws://1.2.3.256/",
     };
@@ -145,7 +145,7 @@ static void connect_arguments(wsabi_runtime runtime, wsabi_options options, reco
     for (i = 0; i < COUNT_OF(bad); i++)
         REFUSED(WSABI_ERR_URL, bad[i],
                 wsabi_socket_connect(runtime, bad[i], none, options, user_data, &socket));
-    REFUSED(WSABI_ERR_URL, "",
+    REFUSED(WSABI_ERR_ARGUMENT, "url",
             wsabi_socket_connect(runtime, "ws://a\0b/", 9, options, user_data, &socket));
     REFUSED(WSABI_ERR_URL, "", wsabi_socket_connect(runtime, NULL, 0, options, user_data, &socket));
     REFUSED(WSABI_ERR_ARGUMENT, "url",
@@ -184,6 +184,7 @@ static void a_refused_connect_reaches_nobody(void)
 {
     wsabi_runtime runtime = new_runtime();
     wsabi_options options = recording_options();
+    wsabi_socket socket = 0;
     recorder never;
     char url[64];
     int port, listener = raw_listen(&port);
@@ -195,7 +196,8 @@ static void a_refused_connect_reaches_nobody(void)
             wsabi_socket_connect(runtime, url, WSABI_NUL_TERMINATED, options, &never, NULL));
     snprintf(url, sizeof url, "ws://127.0.0.1:%d/#x", port);
     REFUSED(WSABI_ERR_URL, "#x",
-            wsabi_socket_connect(runtime, url, WSABI_NUL_TERMINATED, options, &never, NULL));
+            wsabi_socket_connect(runtime, url, WSABI_NUL_TERMINATED, options, &never, &socket));
+    CHECK(socket == 0);
     CHECK_OK(wsabi_runtime_free(runtime));
     CHECK_OK(wsabi_options_free(options));
     CHECK(raw_nobody_waits(listener));

@@ -72,7 +72,7 @@ static inline void raw_wait_readable(int fd)
     do
         ready = poll(&poller, 1, DEADLINE_MS * slowness());
     while (ready < 0 && errno == EINTR);
-    CHECK(ready == 1 && "the peer sends, connects or ends in time");
+    CHECK(ready == 1 && "the other side acts in time");
 }
 
 static inline int raw_accept(int listener)

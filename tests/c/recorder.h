@@ -226,6 +226,20 @@ static inline record wait_for_close(recorder *self)
     return wait_for_event(self, WSABI_EVENT_CLOSE, 1);
 }
 
+/* Waits for a CLOSE that says that both Close frames were exchanged. The reason is that of the
+ * peer's frame: whoever closes first may get none back. NULL: any. */
+static inline void wait_for_clean_close(recorder *self, int32_t code, const char *reason)
+{
+    record it = wait_for_close(self);
+    if (it.was_clean && it.code == code &&
+        (reason == NULL || strcmp((const char *)it.data, reason) == 0))
+        return;
+    fprintf(stderr, "%s no clean CLOSE with %d \"%s\":\n", circumstance, (int)code,
+            reason == NULL ? "" : reason);
+    print_records(self);
+    _Exit(1);
+}
+
 /* Waits for the ERROR event and for the CLOSE that has to follow it. */
 static inline record wait_for_error(recorder *self, int32_t status)
 {

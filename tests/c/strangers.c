@@ -14,7 +14,7 @@ static void check_still_serving(pair *it)
                              &events);
     wait_for_open(&events);
     CHECK_OK(wsabi_socket_close(client, 1000, "", 0));
-    CHECK(wait_for_close(&events).was_clean);
+    wait_for_clean_close(&events, 1000, NULL);
     CHECK_OK(wsabi_socket_release(client));
     wait_for_releases(&events, 1);
     recorder_free(&events);
@@ -100,27 +100,29 @@ static void strangers_who_die_in_their_request_are_forgotten(void)
 static void whoever_breaks_the_protocol_is_told_and_dropped(void)
 {
     static const struct {
+        const char *name;
         size_t len;
         const char *bytes;
         int32_t status;
         int code;
     } breaches[] = {
-        {3, "\x81\x01" "a", WSABI_ERR_PROTOCOL, 1002},                     /* not masked */
-        {6, "\xC1\x80\0\0\0\0", WSABI_ERR_PROTOCOL, 1002},                 /* RSV1 */
-        {6, "\x83\x80\0\0\0\0", WSABI_ERR_PROTOCOL, 1002},                 /* opcode 3 */
-        {6, "\x80\x80\0\0\0\0", WSABI_ERR_PROTOCOL, 1002},                 /* nothing to continue */
-        {6, "\x09\x80\0\0\0\0", WSABI_ERR_PROTOCOL, 1002},                 /* a ping in pieces */
-        {4, "\x89\xFE\0\x7E", WSABI_ERR_PROTOCOL, 1002},                   /* 126 bytes of ping */
-        {7, "\x88\x81\0\0\0\0\x03", WSABI_ERR_PROTOCOL, 1002},             /* half a close code */
-        {8, "\x88\x82\0\0\0\0\x03\xED", WSABI_ERR_PROTOCOL, 1002},         /* close code 1005 */
-        {7, "\x81\x81\0\0\0\0\xFF", WSABI_ERR_ENCODING, 1007},             /* not UTF-8 */
-        {9, "\x88\x83\0\0\0\0\x03\xE8\xFF", WSABI_ERR_ENCODING, 1007},     /* nor the reason */
-        {10, "\x82\xFF\0\0\0\x01\0\0\0\0", WSABI_ERR_TOO_BIG, 1009},       /* 4 GiB */
+        {"not masked", 3, "\x81\x01" "a", WSABI_ERR_PROTOCOL, 1002},
+        {"RSV1", 6, "\xC1\x80\0\0\0\0", WSABI_ERR_PROTOCOL, 1002},
+        {"opcode 3", 6, "\x83\x80\0\0\0\0", WSABI_ERR_PROTOCOL, 1002},
+        {"nothing to continue", 6, "\x80\x80\0\0\0\0", WSABI_ERR_PROTOCOL, 1002},
+        {"a ping in pieces", 6, "\x09\x80\0\0\0\0", WSABI_ERR_PROTOCOL, 1002},
+        {"126 bytes of ping", 4, "\x89\xFE\0\x7E", WSABI_ERR_PROTOCOL, 1002},
+        {"half a close code", 7, "\x88\x81\0\0\0\0\x03", WSABI_ERR_PROTOCOL, 1002},
+        {"close code 1005", 8, "\x88\x82\0\0\0\0\x03\xED", WSABI_ERR_PROTOCOL, 1002},
+        {"not UTF-8", 7, "\x81\x81\0\0\0\0\xFF", WSABI_ERR_ENCODING, 1007},
+        {"nor the reason", 9, "\x88\x83\0\0\0\0\x03\xE8\xFF", WSABI_ERR_ENCODING, 1007},
+        {"4 GiB", 14, "\x82\xFF\0\0\0\x01\0\0\0\0\0\0\0\0", WSABI_ERR_TOO_BIG, 1009},
     };
     size_t i;
     for (i = 0; i < COUNT_OF(breaches); i++) {
         pair it;
         int peer;
+        circumstance = breaches[i].name;
         serve(&it);
         peer = raw_connect_websocket(wsabi_server_port(it.server));
         CHECK(raw_send(peer, breaches[i].bytes, breaches[i].len));
