@@ -1,0 +1,148 @@
+/* fork(): in the child the parent's handles answer WSABI_ERR_FORKED and a runtime of its own works;
+ * the parent notices nothing. */
+#include "pair.h"
+
+#include <sys/wait.h>
+
+static void check_parents_handles(const pair *it)
+{
+    wsabi_socket socket = 0;
+    wsabi_server server = 0;
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_socket_send_text(it->client, "from the child", 14));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_socket_ready_state(it->client));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_socket_buffered_amount(it->client));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_socket_close(it->client, 1000, "", 0));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_socket_abort(it->client));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_socket_release(it->client));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_server_port(it->server));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_server_close(it->server));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_runtime_shutdown(it->runtime, 1000));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_runtime_free(it->runtime));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_options_set_max_frame(it->client_options, 1));
+    CHECK_STATUS(WSABI_ERR_FORKED, wsabi_options_free(it->client_options));
+    CHECK_STATUS(WSABI_ERR_FORKED,
+                 wsabi_socket_connect(it->runtime, "ws://127.0.0.1:1/", WSABI_NUL_TERMINATED, 0,
+                                      NULL, &socket));
+    CHECK_STATUS(WSABI_ERR_FORKED,
+                 wsabi_server_listen(it->runtime, "ws://127.0.0.1:0/", WSABI_NUL_TERMINATED, 0,
+                                     NULL, &server));
+    CHECK(wsabi_last_error()[0] != 0);
+}
+
+/* A server and a client of the child alone. */
+static void check_runtime_of_its_own(void)
+{
+    record message;
+    pair own;
+    pair_init(&own);
+    pair_connect(&own);
+    CHECK_OK(wsabi_socket_send_text(own.client, "in the child", WSABI_NUL_TERMINATED));
+    message = wait_for_message(&own.at_server, 1);
+    CHECK(is_text(&message, "in the child"));
+    CHECK_OK(wsabi_runtime_shutdown(own.runtime, DEADLINE_MS));
+    CHECK_EVENTS(&own.at_client, "OC");
+    pair_free(&own);
+}
+
+static void check_default_runtime(void)
+{
+    wsabi_options options = recording_options();
+    wsabi_server server;
+    wsabi_socket client;
+    recorder at_server, at_client;
+    recorder_init(&at_server);
+    recorder_init(&at_client);
+    server = listen_on_loopback(WSABI_DEFAULT_RUNTIME, options, &at_server);
+    client = connect_to_port(WSABI_DEFAULT_RUNTIME, wsabi_server_port(server), options, &at_client);
+    wait_for_open(&at_client);
+    CHECK_OK(wsabi_socket_close(client, 1000, "", 0));
+    wait_for_close(&at_client);
+    wait_for_close(&at_server);
+    CHECK_OK(wsabi_server_close(server));
+    CHECK_OK(wsabi_socket_release(client));
+    wait_for_releases(&at_client, 1);
+    wait_for_releases(&at_server, 1);
+    CHECK_OK(wsabi_options_free(options));
+    recorder_free(&at_server);
+    recorder_free(&at_client);
+}
+
+/* Ends with a signal if anything in the child hangs. */
+static void live_as_a_child(const pair *parents)
+{
+    alarm((unsigned)(DEADLINE_MS / 1000 * slowness()));
+    check_parents_handles(parents);
+    check_runtime_of_its_own();
+    check_default_runtime();
+    exit(0);
+}
+
+static void echo(const wsabi_event *event, recorder *self)
+{
+    (void)self;
+    if (event->kind == WSABI_EVENT_MESSAGE)
+        CHECK_OK(wsabi_socket_send_text(event->handle, (const char *)event->data, event->len));
+}
+
+/* Sends one message after the other, and awaits each echo, until told to stop. */
+typedef struct talker {
+    pthread_mutex_t mutex;
+    pair *parents;
+    size_t sent;
+    int stop;
+} talker;
+
+static void *talk(void *argument)
+{
+    talker *self = (talker *)argument;
+    int stop = 0;
+    while (!stop) {
+        CHECK_OK(wsabi_socket_send_text(self->parents->client, "from the parent", 15));
+        wait_for_message(&self->parents->at_client, ++self->sent);
+        pthread_mutex_lock(&self->mutex);
+        stop = self->stop;
+        pthread_mutex_unlock(&self->mutex);
+    }
+    return NULL;
+}
+
+/* Forks while another thread and the library's threads are at work. */
+static void fork_under_traffic(const pair *it)
+{
+    int round, rounds = repetitions(20);
+    for (round = 0; round < rounds; round++) {
+        int status;
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            live_as_a_child(it);
+        CHECK(waitpid(child, &status, 0) == child);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
+int main(void)
+{
+    talker it;
+    pthread_t thread;
+    pair parents;
+    check_default_runtime();
+    pair_init(&parents);
+    parents.at_server.hook = echo;
+    pair_connect(&parents);
+    pthread_mutex_init(&it.mutex, NULL);
+    it.parents = &parents;
+    it.sent = 0;
+    it.stop = 0;
+    CHECK(pthread_create(&thread, NULL, talk, &it) == 0);
+    fork_under_traffic(&parents);
+    pthread_mutex_lock(&it.mutex);
+    it.stop = 1;
+    pthread_mutex_unlock(&it.mutex);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_OK(wsabi_socket_close(parents.client, 1000, "", 0));
+    wait_for_clean_close(&parents.at_client, 1000, NULL);
+    CHECK(count_events(&parents.at_client, WSABI_EVENT_MESSAGE) == it.sent);
+    pair_free(&parents);
+    return 0;
+}

@@ -1,0 +1,276 @@
+/* Handles that are zero, of another kind, released, from a freed runtime, or made up: each function
+ * answers WSABI_ERR_HANDLE. */
+#include "pair.h"
+
+enum { RUNTIME, OPTIONS, SOCKET, SERVER, KINDS };
+
+/* A function of the library with arguments that are fine but for the handle. */
+#define CALL(name, call)                 \
+    static int64_t name(uint64_t handle) \
+    {                                    \
+        return call;                     \
+    }
+
+static const char anywhere[] = "ws://127.0.0.1:0/";
+static const wsabi_message message = {"a", 1, WSABI_TEXT, 0};
+static uint64_t made;
+static wsabi_stats stats;
+
+CALL(runtime_shutdown, wsabi_runtime_shutdown(handle, 0))
+CALL(runtime_free, wsabi_runtime_free(handle))
+CALL(connect_in, wsabi_socket_connect(handle, "ws://127.0.0.1:1/", 17, 0, NULL, &made))
+CALL(listen_in, wsabi_server_listen(handle, anywhere, 17, 0, NULL, &made))
+
+CALL(options_clone, wsabi_options_clone(handle, &made))
+CALL(connect_with, wsabi_socket_connect(0, "ws://127.0.0.1:1/", 17, handle, NULL, &made))
+CALL(listen_with, wsabi_server_listen(0, anywhere, 17, handle, NULL, &made))
+CALL(options_free, wsabi_options_free(handle))
+CALL(on_open, wsabi_options_on_open(handle, record_event))
+CALL(on_message, wsabi_options_on_message(handle, record_event))
+CALL(on_error, wsabi_options_on_error(handle, record_event))
+CALL(on_close, wsabi_options_on_close(handle, record_event))
+CALL(on_event, wsabi_options_on_event(handle, 0, record_event))
+CALL(on_release, wsabi_options_on_release(handle, record_release))
+CALL(add_subprotocol, wsabi_options_add_subprotocol(handle, "chat", 4))
+CALL(add_header, wsabi_options_add_header(handle, "X", 1, "x", 1))
+CALL(set_origin, wsabi_options_set_origin(handle, "http://a", 8))
+CALL(set_user_agent, wsabi_options_set_user_agent(handle, "a", 1))
+CALL(set_max_message, wsabi_options_set_max_message(handle, 1))
+CALL(set_max_buffered, wsabi_options_set_max_buffered(handle, 1))
+CALL(set_low_water, wsabi_options_set_low_water(handle, 1))
+CALL(set_max_frame, wsabi_options_set_max_frame(handle, 1))
+CALL(set_connect_timeout, wsabi_options_set_connect_timeout_ms(handle, 1))
+CALL(set_close_timeout, wsabi_options_set_close_timeout_ms(handle, 1))
+CALL(set_ping_interval, wsabi_options_set_ping_interval_ms(handle, 1))
+CALL(set_pong_timeout, wsabi_options_set_pong_timeout_ms(handle, 1))
+CALL(set_idle_timeout, wsabi_options_set_idle_timeout_ms(handle, 1))
+
+CALL(send_text, wsabi_socket_send_text(handle, "a", 1))
+CALL(send_binary, wsabi_socket_send_binary(handle, "a", 1))
+CALL(send_many, wsabi_socket_send_many(handle, &message, 1))
+CALL(send_fragment, wsabi_socket_send_fragment(handle, WSABI_TEXT, "a", 1, 1))
+CALL(ping, wsabi_socket_ping(handle, "a", 1))
+CALL(close_socket, wsabi_socket_close(handle, 1000, "a", 1))
+CALL(abort_socket, wsabi_socket_abort(handle))
+CALL(pause_socket, wsabi_socket_pause(handle))
+CALL(resume_socket, wsabi_socket_resume(handle))
+CALL(release, wsabi_socket_release(handle))
+CALL(ready_state, wsabi_socket_ready_state(handle))
+CALL(buffered_amount, wsabi_socket_buffered_amount(handle))
+CALL(set_user_data, wsabi_socket_set_user_data(handle, NULL))
+CALL(fact, wsabi_socket_fact(handle, WSABI_FACT_URL, NULL, 0))
+CALL(response_status, wsabi_socket_response_status(handle))
+CALL(response_header, wsabi_socket_response_header(handle, "X", 1, NULL, 0))
+CALL(socket_stats, wsabi_socket_stats(handle, &stats))
+
+CALL(server_port, wsabi_server_port(handle))
+CALL(server_close, wsabi_server_close(handle))
+
+static const struct {
+    const char *name;
+    int kind;
+    int takes_zero; /* 0 stands for a default */
+    int64_t (*call)(uint64_t handle);
+} functions[] = {
+    {"runtime_shutdown", RUNTIME, 1, runtime_shutdown},
+    {"runtime_free", RUNTIME, 1, runtime_free},
+    {"connect in", RUNTIME, 1, connect_in},
+    {"listen in", RUNTIME, 1, listen_in},
+    {"options_clone", OPTIONS, 1, options_clone},
+    {"connect with", OPTIONS, 1, connect_with},
+    {"listen with", OPTIONS, 1, listen_with},
+    {"options_free", OPTIONS, 0, options_free},
+    {"on_open", OPTIONS, 0, on_open},
+    {"on_message", OPTIONS, 0, on_message},
+    {"on_error", OPTIONS, 0, on_error},
+    {"on_close", OPTIONS, 0, on_close},
+    {"on_event", OPTIONS, 0, on_event},
+    {"on_release", OPTIONS, 0, on_release},
+    {"add_subprotocol", OPTIONS, 0, add_subprotocol},
+    {"add_header", OPTIONS, 0, add_header},
+    {"set_origin", OPTIONS, 0, set_origin},
+    {"set_user_agent", OPTIONS, 0, set_user_agent},
+    {"set_max_message", OPTIONS, 0, set_max_message},
+    {"set_max_buffered", OPTIONS, 0, set_max_buffered},
+    {"set_low_water", OPTIONS, 0, set_low_water},
+    {"set_max_frame", OPTIONS, 0, set_max_frame},
+    {"set_connect_timeout_ms", OPTIONS, 0, set_connect_timeout},
+    {"set_close_timeout_ms", OPTIONS, 0, set_close_timeout},
+    {"set_ping_interval_ms", OPTIONS, 0, set_ping_interval},
+    {"set_pong_timeout_ms", OPTIONS, 0, set_pong_timeout},
+    {"set_idle_timeout_ms", OPTIONS, 0, set_idle_timeout},
+    {"send_text", SOCKET, 0, send_text},
+    {"send_binary", SOCKET, 0, send_binary},
+    {"send_many", SOCKET, 0, send_many},
+    {"send_fragment", SOCKET, 0, send_fragment},
+    {"ping", SOCKET, 0, ping},
+    {"close", SOCKET, 0, close_socket},
+    {"abort", SOCKET, 0, abort_socket},
+    {"pause", SOCKET, 0, pause_socket},
+    {"resume", SOCKET, 0, resume_socket},
+    {"release", SOCKET, 0, release},
+    {"ready_state", SOCKET, 0, ready_state},
+    {"buffered_amount", SOCKET, 0, buffered_amount},
+    {"set_user_data", SOCKET, 0, set_user_data},
+    {"fact", SOCKET, 0, fact},
+    {"response_status", SOCKET, 0, response_status},
+    {"response_header", SOCKET, 0, response_header},
+    {"stats", SOCKET, 0, socket_stats},
+    {"server_port", SERVER, 0, server_port},
+    {"server_close", SERVER, 0, server_close},
+};
+
+static void check_refused(size_t function, uint64_t handle)
+{
+    circumstance = functions[function].name;
+    CHECK_STATUS(WSABI_ERR_HANDLE, functions[function].call(handle));
+    CHECK(wsabi_last_error()[0] != 0);
+    CHECK(made == 0);
+}
+
+/* Every function that takes this kind refuses the handle. */
+static void check_stale(int kind, uint64_t handle)
+{
+    size_t i;
+    for (i = 0; i < COUNT_OF(functions); i++) {
+        if (functions[i].kind == kind)
+            check_refused(i, handle);
+    }
+}
+
+/* Handles of each kind that are good, in `pair`. */
+static void live_handles(const pair *it, uint64_t handles[KINDS])
+{
+    int kind;
+    handles[RUNTIME] = it->runtime;
+    handles[OPTIONS] = it->client_options;
+    handles[SOCKET] = it->client;
+    handles[SERVER] = it->server;
+    for (kind = 0; kind < KINDS; kind++)
+        CHECK(handles[kind] != 0 && handles[kind] < UINT64_C(1) << 53);
+}
+
+static void zero_and_other_kinds_are_refused(void)
+{
+    uint64_t handles[KINDS];
+    pair it;
+    size_t i;
+    int kind;
+    pair_init(&it);
+    pair_connect(&it);
+    live_handles(&it, handles);
+    for (i = 0; i < COUNT_OF(functions); i++) {
+        if (!functions[i].takes_zero)
+            check_refused(i, 0);
+        for (kind = 0; kind < KINDS; kind++) {
+            if (kind != functions[i].kind)
+                check_refused(i, handles[kind]);
+        }
+    }
+    CHECK_EVENTS(&it.at_client, "O");
+    CHECK_EVENTS(&it.at_server, "O");
+    pair_free(&it);
+}
+
+static void released_handles_are_refused(void)
+{
+    wsabi_runtime runtime = new_runtime();
+    wsabi_options options = recording_options();
+    pair it;
+    pair_init(&it);
+    pair_connect(&it);
+    CHECK_OK(wsabi_runtime_free(runtime));
+    check_stale(RUNTIME, runtime);
+    CHECK_OK(wsabi_options_free(options));
+    check_stale(OPTIONS, options);
+    CHECK_OK(wsabi_server_close(it.server));
+    check_stale(SERVER, it.server);
+    wait_for_close(&it.at_client);
+    CHECK_OK(wsabi_socket_release(it.client));
+    check_stale(SOCKET, it.client);
+    pair_free(&it);
+}
+
+static void handles_of_a_freed_runtime_are_refused(void)
+{
+    wsabi_socket at_server;
+    pair it;
+    pair_init(&it);
+    pair_connect(&it);
+    at_server = accepted(&it);
+    CHECK_OK(wsabi_runtime_free(it.runtime));
+    check_stale(RUNTIME, it.runtime);
+    check_stale(SERVER, it.server);
+    check_stale(SOCKET, it.client);
+    check_stale(SOCKET, at_server);
+    it.runtime = 0;
+    pair_free(&it);
+}
+
+static void a_handle_stays_stale_when_its_slot_is_used_again(void)
+{
+    uint64_t first = 0, previous = 0;
+    int i;
+    CHECK_OK(wsabi_options_new(&first));
+    CHECK_OK(wsabi_options_free(first));
+    for (i = 0; i < repetitions(100000); i++) {
+        uint64_t options = 0;
+        CHECK_OK(wsabi_options_new(&options));
+        CHECK(options != first && options != previous);
+        CHECK(options < UINT64_C(1) << 53);
+        CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_options_free(first));
+        CHECK_OK(wsabi_options_free(options));
+        previous = options;
+    }
+    check_stale(OPTIONS, first);
+}
+
+/* xorshift64, by G. Marsaglia. */
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void made_up_handles_are_refused(void)
+{
+    uint64_t handles[KINDS], state = UINT64_C(0x9E3779B97F4A7C15);
+    int i, bit, count = repetitions(100000);
+    size_t function;
+    pair it;
+    pair_init(&it);
+    pair_connect(&it);
+    live_handles(&it, handles);
+    for (i = 0; i < count; i++) {
+        uint64_t number = next_random(&state);
+        /* Half of them look like handles. */
+        if (i % 2 == 0)
+            number >>= 11;
+        for (function = 0; function < COUNT_OF(functions); function++)
+            check_refused(function, number);
+    }
+    /* One bit away from a good one, unless that is good as well. */
+    for (function = 0; function < COUNT_OF(functions); function++) {
+        for (bit = 0; bit < 64; bit++) {
+            uint64_t number = handles[functions[function].kind] ^ UINT64_C(1) << bit;
+            if (number != it.server_options && number != accepted(&it))
+                check_refused(function, number);
+        }
+    }
+    CHECK_EVENTS(&it.at_client, "O");
+    CHECK_EVENTS(&it.at_server, "O");
+    pair_free(&it);
+}
+
+int main(void)
+{
+    stats.size = sizeof stats;
+    zero_and_other_kinds_are_refused();
+    released_handles_are_refused();
+    handles_of_a_freed_runtime_are_refused();
+    a_handle_stays_stale_when_its_slot_is_used_again();
+    made_up_handles_are_refused();
+    return 0;
+}
