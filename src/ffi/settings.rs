@@ -257,14 +257,14 @@ pub extern "C" fn wsabi_options_set_compression_min(options: wsabi_options, byte
     })
 }
 
-/// Sets how hard the compressor tries, from 1 to 9. Default: 1, which takes a
-/// sixth of the time of 6, for a third more bytes.
+/// Sets how hard the compressor tries, from 1 to 9. Default: 1, which takes
+/// a sixth of the time of 6, for a third more bytes.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_compression_level(options: wsabi_options, level: i32) -> i32 {
     guard(|| change(options, |settings| settings.set_compression_level(level)))
 }
 
-/// Sets how far back the client's and the server's compressor may refer, at
+/// Sets how far back the client's and the server's compressor may refer at
 /// most, each as a power of two in bytes, from 9 to 15. Default: 15 and 15.
 /// Smaller windows take less memory and compress less (RFC 7692 section
 /// 7.1.2).
@@ -281,10 +281,10 @@ pub extern "C" fn wsabi_options_set_compression_window(
     })
 }
 
-/// Sets whether the client's and the server's compressor may refer to earlier
-/// messages, each 1, the default, or 0: then each connection keeps no
-/// compression memory between messages, and similar messages compress less
-/// (RFC 7692 section 7.1.1).
+/// Sets whether the client's and the server's compressor may refer to
+/// earlier messages, each 1, the default, or 0: an idle connection then
+/// keeps no memory for compression, and messages that are alike compress
+/// less (RFC 7692 section 7.1.1).
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_compression_takeover(
     options: wsabi_options,
