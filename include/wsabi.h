@@ -748,8 +748,8 @@ int32_t wsabi_socket_send_many(wsabi_socket socket,
  * Sends a piece of a message, as a frame of its own. The message ends with
  * the piece whose fin is 1; the others have 0.
  *
- * type: WSABI_TEXT or WSABI_BINARY, the same in every call; WSABI_PLAIN or-ed
- * into the first one's keeps the message uncompressed. Text may be cut
+ * type: WSABI_TEXT or WSABI_BINARY, the same in every call; WSABI_PLAIN
+ * or-ed into the first one keeps the message uncompressed. Text may be cut
  * inside a character. Until the end no other message can be sent:
  * WSABI_ERR_STATE. Otherwise fails as wsabi_socket_send_text does.
  */
