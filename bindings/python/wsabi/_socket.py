@@ -155,7 +155,9 @@ class WebSocket(Endpoint):
             self._deliver_close(event)
 
     def _deliver_close(self, event: _ffi.Event) -> None:
-        self._last_facts = {fact: self._fact(fact) for fact in self._last_facts}
+        # Another thread may release it meanwhile.
+        with contextlib.suppress(ValueError):
+            self._last_facts = {fact: self._fact(fact) for fact in self._last_facts}
         try:
             if (on_close := self.on_close) is not None:
                 reason = string_at(event.data, event.len).decode()
