@@ -23,9 +23,23 @@ pub fn set_hooks(start: Option<Hook>, stop: Option<Hook>) {
     drop(old);
 }
 
-/// Starts a thread.
+/// Starts a thread that may run code of the application, and so runs the hooks. Somebody joins it.
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    let (start, stop) = HOOKS.read().clone();
+    let hooks = HOOKS.read().clone();
+    start(name, hooks, body)
+}
+
+/// Starts a thread that never runs code of the application. It may outlive its runtime, and with
+/// it the host's interpreter or virtual machine, so the hooks do not run on it.
+pub fn spawn_bare(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    start(name, (None, None), body)
+}
+
+fn start(
+    name: &str,
+    (start, stop): (Option<Hook>, Option<Hook>),
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let _mask = signals::BlockAll::new();
     Builder::new().name(name.to_owned()).spawn(move || {
         if let Some(start) = start {

@@ -76,7 +76,7 @@ impl Resolver {
         let threads = Arc::clone(&self.threads);
         let load = Arc::clone(&self.load);
         threads.fetch_add(1, Ordering::SeqCst);
-        let started = threads::spawn("wsabi-resolve", {
+        let started = threads::spawn_bare("wsabi-resolve", {
             let threads = Arc::clone(&threads);
             move || serve(&queue, &threads, &load)
         });

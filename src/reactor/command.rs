@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -22,7 +22,7 @@ pub enum Command {
     /// Look at what this socket's application wants.
     Attend(Arc<Link>),
     /// The addresses of this socket's host.
-    Resolved(Arc<Link>, io::Result<Vec<SocketAddr>>),
+    Resolved(Weak<Link>, io::Result<Vec<SocketAddr>>),
     /// Accept connections.
     Listen(Box<Listener>),
     /// Stop accepting for this server, and close its sockets with 1001.

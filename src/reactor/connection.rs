@@ -329,9 +329,12 @@ impl Connection {
             }
             Host::Domain(name) => {
                 self.enter(Phase::Resolving, cx.now);
-                let link = Arc::clone(&self.link);
+                // Weak: the resolver may take half a minute, and the application's user_data is to
+                // be released when the socket has ended, on no thread of the resolver's.
+                let link = Arc::downgrade(&self.link);
+                let mailbox = Arc::clone(self.link.mailbox());
                 let begun = cx.resolver.resolve(name, port, move |result| {
-                    link.command(Command::Resolved(Arc::clone(&link), result));
+                    mailbox.push(Command::Resolved(link, result));
                 });
                 if let Err(error) = begun {
                     let sentence = format!("no thread to resolve {name}: {error}");

@@ -453,9 +453,9 @@ impl Link {
         }
     }
 
-    /// Asks something else of the worker.
-    pub(super) fn command(&self, command: Command) {
-        self.mailbox.push(command);
+    /// The worker that runs the connection.
+    pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
     }
 
     fn set_state(&self, out: &mut Outbox, state: ReadyState) {

@@ -196,7 +196,9 @@ impl Worker {
                 }
             }
             Command::Resolved(link, result) => {
-                if let Some(slot) = self.slot_of(&link) {
+                if let Some(link) = link.upgrade()
+                    && let Some(slot) = self.slot_of(&link)
+                {
                     self.with_connection(slot, now, |it, cx| it.resolved(result, cx));
                 }
             }
