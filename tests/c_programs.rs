@@ -65,6 +65,11 @@ fn limits_and_flow_control_hold() {
 }
 
 #[test]
+fn messages_are_compressed_as_the_options_say() {
+    run("compression");
+}
+
+#[test]
 fn pings_are_sent_answered_and_missed() {
     run("keepalive");
 }

@@ -1,15 +1,40 @@
 //! Masking (RFC 6455 §5.3): a key for every frame, applied in place or while copying.
 
+use std::cell::RefCell;
+
+use rand::rngs::{StdRng, SysRng};
+use rand::{RngExt, SeedableRng};
+
 /// The four bytes that a frame's payload is combined with.
 pub type Key = [u8; 4];
 
 /// One step of the vectorised loops: as many bytes as the widest registers hold.
 const LANES: usize = 32;
 
-/// A key that no peer and no script can foresee (RFC 6455 §10.3), from a generator in user
-/// space: a system call for each frame would cost more than the frame.
+thread_local! {
+    /// A generator in user space: a system call for each frame would cost more than the frame.
+    static KEYS: RefCell<Option<StdRng>> = const { RefCell::new(None) };
+}
+
+/// A key that no peer and no script can foresee (RFC 6455 §10.3).
 pub fn fresh_key() -> Key {
-    rand::random()
+    let key = KEYS.try_with(|keys| {
+        let mut keys = keys.borrow_mut();
+        keys.get_or_insert_with(seeded).random()
+    });
+    // A thread that ends, and still sends, has no generator any more.
+    key.unwrap_or_else(|_| seeded().random())
+}
+
+#[cfg_attr(
+    not(test),
+    expect(clippy::panic, reason = "without randomness nothing is safe")
+)]
+fn seeded() -> StdRng {
+    match StdRng::try_from_rng(&mut SysRng) {
+        Ok(generator) => generator,
+        Err(error) => panic!("the system has no random bytes: {error}"),
+    }
 }
 
 /// Masks or unmasks `bytes` in place. They begin `offset` bytes into the frame's payload.

@@ -33,6 +33,8 @@ pub struct Connection {
     /// Received bytes that cannot be used yet: an incomplete header or control frame, or what a
     /// paused application does not want.
     tail: Buffer,
+    /// The tail holds what a paused application did not want, and comes before any read.
+    held_back: bool,
     /// The socket may hold more than was read.
     readable: bool,
     /// The peer will send no more than what is there.
@@ -102,6 +104,7 @@ impl Connection {
             phase: Phase::Starting,
             transport: None,
             tail: Buffer::new(),
+            held_back: false,
             readable: false,
             read_closed: false,
             write_error: None,
@@ -174,8 +177,9 @@ impl Connection {
 
     /// Reads, delivers, writes.
     pub fn turn(&mut self, cx: &mut Context<'_>) {
-        if self.readable {
+        if self.held_back || self.readable {
             self.link.cork();
+            self.take_held_back(cx);
             for _ in 0..READS_PER_TURN {
                 if !self.may_read() {
                     break;
@@ -188,7 +192,7 @@ impl Connection {
 
     /// Whether the next turn should come without an event.
     pub fn wants_turn(&self) -> bool {
-        self.readable && self.may_read()
+        self.may_read() || self.held_back && !self.link.is_paused() && !self.is_over()
     }
 
     /// Writes what waits, and does what the application wants.
@@ -210,17 +214,16 @@ impl Connection {
             self.closing.sent(cx.now);
         }
         if let Some(error) = wishes.broken {
+            if self.link.is_paused() {
+                // What the peer may still have sent is not wanted.
+                let ending = self.closing.end(error);
+                return self.finish(ending);
+            }
             self.write_error = Some(error);
             self.readable = true;
         }
         if wishes.drain {
             self.deliver(Event::Drain, cx);
-        }
-        if wishes.resume && !self.tail.is_empty() {
-            let len = self.tail.len();
-            cx.buffer[..len].copy_from_slice(self.tail.bytes());
-            self.tail = Buffer::new();
-            self.receive(len, cx);
         }
         self.leave();
     }
@@ -291,6 +294,13 @@ impl Connection {
             self.link.gate.detach();
         }
         self.give_up(Error::Aborted("the runtime has ended".into()));
+    }
+
+    /// The library itself has panicked over this connection.
+    pub fn panicked_inside(&mut self) {
+        self.give_up(Error::Internal(
+            "a defect of the library ended the connection".into(),
+        ));
     }
 
     /// Whether nothing is left to do.
@@ -417,13 +427,21 @@ impl Connection {
 
     fn may_read(&self) -> bool {
         self.readable
+            && !self.held_back
             && !self.is_over()
             && !self.link.is_dropped()
-            && !(self.link.is_paused() && self.is_reading_messages())
+            && !self.link.is_paused()
     }
 
-    fn is_reading_messages(&self) -> bool {
-        matches!(self.phase, Phase::Open(_)) && self.write_error.is_none()
+    /// Delivers what the application did not want while it was paused.
+    fn take_held_back(&mut self, cx: &mut Context<'_>) {
+        if self.held_back && !self.link.is_paused() {
+            self.held_back = false;
+            let len = self.tail.len();
+            cx.buffer[..len].copy_from_slice(self.tail.bytes());
+            self.tail = Buffer::new();
+            self.receive(len, cx);
+        }
     }
 
     /// Reads once, and uses what was read.
@@ -652,6 +670,7 @@ impl Connection {
                 return;
             }
             if self.link.is_paused() {
+                self.held_back = true;
                 break;
             }
             match receiver.receive(&mut cx.buffer[start..end], cx.pool) {

@@ -287,7 +287,6 @@ impl Link {
         }
         if self.paused.swap(false, Ordering::AcqRel) {
             let mut out = self.outbox.lock();
-            out.wishes.resume = true;
             self.call(&mut out);
         }
         Ok(())
@@ -327,9 +326,10 @@ impl Link {
         }
     }
 
-    /// Whether reading has to stop before the next event.
+    /// Whether reading has to stop before the next event. Once the end has begun nothing is
+    /// delivered any more, and what is read only brings the end.
     pub(super) fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Acquire)
+        self.paused.load(Ordering::Acquire) && self.ready_state() == ReadyState::Open
     }
 
     /// Whether the connection is to be dropped before the next event.

@@ -70,8 +70,6 @@ pub struct Wishes {
     pub abort: bool,
     /// A Close frame has been sent, or the connection is not to be established.
     pub close: bool,
-    /// Read on.
-    pub resume: bool,
     /// The drain event is due.
     pub drain: bool,
     /// Writing has failed.

@@ -1,6 +1,7 @@
 //! The event loop: one turn at a time, on a thread of the library or of the application.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -323,7 +324,14 @@ impl Worker {
             now,
             slot,
         };
-        act(connection, &mut context);
+        // A defect ends its connection, not the thread and all others.
+        let acted = catch_unwind(AssertUnwindSafe(|| act(connection, &mut context)));
+        if acted.is_err() {
+            log::error!("a connection ended by a panic");
+            let _ = catch_unwind(AssertUnwindSafe(|| connection.panicked_inside()));
+            self.slots.remove(slot);
+            return;
+        }
         if connection.is_over() {
             self.slots.remove(slot);
             return;
