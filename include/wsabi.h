@@ -82,12 +82,14 @@ extern "C" {
 
 /**
  * A function that is called with log records, on any thread, also on
- * several at the same time.
+ * several at the same time. What the library logs on the same thread
+ * meanwhile is dropped.
  *
- * level goes from 1 (error) over warning, information and debug to 5
- * (trace); target is the part of the library, NUL-terminated; message has
- * len bytes and a NUL that does not count. Both live until the function
- * returns. What the library logs on the same thread meanwhile is dropped.
+ * - level: 1 error, 2 warning, 3 information, 4 debugging, 5 trace.
+ * - target: the part of the library, NUL-terminated.
+ * - message, len: the text, and its length without the NUL behind it.
+ *
+ * The texts live until the function returns.
  */
 typedef void (*wsabi_log_handler)(int32_t level,
                                   const char *target,
@@ -111,11 +113,10 @@ const char *wsabi_version(void);
  * Sets the function that is called with log records, for the whole process.
  * NULL: none, which is the default.
  *
- * max_level: 0 nothing, 1 errors, 2 also warnings, 3 also information, 4
- * also debugging, 5 everything.
- *
- * user_data is not released by the library. A call of the earlier function
- * that is under way on another thread may end after this has returned.
+ * - max_level: 0 nothing, 1 errors, 2 also warnings, 3 also information, 4
+ *   also debugging, 5 everything.
+ * - user_data: not released by the library. A call of the earlier function
+ *   that is under way on another thread may end after this has returned.
  *
  * WSABI_ERR_STATE: the program is written in Rust and has another logger.
  */
@@ -198,10 +199,13 @@ int32_t wsabi_set_thread_hooks(void (*start)(void *user_data),
  */
 #define WSABI_ERR_HANDSHAKE -15
 
-/** The peer broke RFC 6455. */
+/** The peer broke RFC 6455 or RFC 7692. */
 #define WSABI_ERR_PROTOCOL -16
 
-/** The peer sent text or a close reason that is not UTF-8. */
+/**
+ * The peer sent text or a close reason that is not UTF-8, or data that
+ * cannot be inflated.
+ */
 #define WSABI_ERR_ENCODING -17
 
 /**
@@ -392,8 +396,9 @@ typedef uint64_t wsabi_runtime;
 /**
  * Starts a runtime.
  *
- * threads: 1 to 64. A socket stays on one of them; a program with few
- * sockets needs one. delivery: WSABI_DELIVER_ON_THREADS.
+ * - threads: 1 to 64. A socket stays on one of them; a program with few
+ *   sockets needs one.
+ * - delivery: WSABI_DELIVER_ON_THREADS.
  */
 int32_t wsabi_runtime_new(uint32_t threads,
                           int32_t delivery,
@@ -401,10 +406,12 @@ int32_t wsabi_runtime_new(uint32_t threads,
 
 /**
  * Closes every socket of a runtime with code 1001, and its servers, and
- * waits until all are closed, at most timeout_ms milliseconds (-1: for
- * ever, 0: not at all). The runtime can be used again afterwards.
- * WSABI_ERR_TIMEOUT: some are not closed yet, but are closing. Inside a
- * handler of the runtime it never waits.
+ * waits until all are closed. The runtime can be used again afterwards.
+ *
+ * - timeout_ms: how many milliseconds it waits at most; -1: for ever, 0:
+ *   not at all. Inside a handler of the runtime it never waits.
+ *
+ * WSABI_ERR_TIMEOUT: some are not closed yet, but are closing.
  */
 int32_t wsabi_runtime_shutdown(wsabi_runtime runtime, int32_t timeout_ms);
 
@@ -490,20 +497,22 @@ int32_t wsabi_options_on_release(wsabi_options options,
                                  void (*release)(void *user_data));
 
 /* ======================================================================
- * Settings of options.
+ * Settings: what options say of sockets and servers besides handlers.
  *
  * Text is copied. Bytes are counted without frames. Times are in
  * milliseconds.
  * ====================================================================== */
 
 /**
- * Adds a subprotocol to those that are there. A client offers them all, the
- * first being the one it likes best; a server takes the first of its own
- * that the client offers.
+ * Adds a subprotocol to those that are there. Default: none.
  *
- * name: a token (RFC 6455 section 4.1) that is not there yet in any letter
- * case, or WSABI_ERR_ARGUMENT. Default: none. If a client offers any, a
- * server that takes none fails the connection (WSABI_ERR_HANDSHAKE).
+ * A client offers them all, the first being the one it likes best; if it
+ * offers any and the server takes none, connecting fails with
+ * WSABI_ERR_HANDSHAKE. A server takes the first of its own that the client
+ * offers.
+ *
+ * WSABI_ERR_ARGUMENT: name is not a token (RFC 6455 section 4.1), or is
+ * there already, in any letter case.
  */
 int32_t wsabi_options_add_subprotocol(wsabi_options options,
                                       const char *name,
@@ -581,9 +590,9 @@ int32_t wsabi_options_set_connect_timeout_ms(wsabi_options options,
                                              uint32_t milliseconds);
 
 /**
- * Sets the time that a peer has to answer a Close frame; then the
- * connection is dropped. CLOSE comes at the latest after it. 0: does not
- * wait. Default: 3000.
+ * Sets the time from the beginning of the end to CLOSE, at most. If the
+ * peer has not answered the Close frame by then: ERROR with
+ * WSABI_ERR_TIMEOUT and CLOSE with 1006. 0: does not wait. Default: 3000.
  */
 int32_t wsabi_options_set_close_timeout_ms(wsabi_options options,
                                            uint32_t milliseconds);
@@ -596,16 +605,17 @@ int32_t wsabi_options_set_ping_interval_ms(wsabi_options options,
                                            uint32_t milliseconds);
 
 /**
- * Sets how long a ping may stay unanswered; then the connection fails with
- * WSABI_ERR_TIMEOUT. Pings of wsabi_socket_ping count too. 0: for ever.
- * Default: 20000.
+ * Sets how long the peer may stay silent after that ping; then the
+ * connection is dropped: WSABI_ERR_TIMEOUT. Any byte counts, but not a pong
+ * without a ping. 0: for ever. Default: 20000.
  */
 int32_t wsabi_options_set_pong_timeout_ms(wsabi_options options,
                                           uint32_t milliseconds);
 
 /**
  * Sets how long no message may be sent or received; then the connection
- * fails with WSABI_ERR_TIMEOUT. 0: for ever, which is the default.
+ * fails: code 1001, WSABI_ERR_TIMEOUT. Pings are not messages. 0: for ever,
+ * which is the default.
  */
 int32_t wsabi_options_set_idle_timeout_ms(wsabi_options options,
                                           uint32_t milliseconds);
@@ -692,14 +702,16 @@ typedef struct wsabi_message {
 
 /**
  * Begins to connect, gives the handle and returns: the rest is events, of
- * which the first may come before this returns. url:
- * ws://host:port/path?query, without a fragment, or, for a Unix socket,
- * ws+unix:///path/of/socket:/path?query. http:// means ws://, and
- * user:password@ before the host is sent as Basic authorization. wss:// is
- * not in this version. options: WSABI_DEFAULT_OPTIONS, or handlers and
- * settings, which are copied. user_data: what handlers are called with;
- * given back to the function of wsabi_options_on_release, unless this
- * fails.
+ * which the first may come before this returns.
+ *
+ * - url: ws://host:port/path?query, without a fragment, or, for a Unix
+ *   socket, ws+unix:///path/of/socket:/path?query. http:// means ws://, and
+ *   user:password@ before the host is sent as Basic authorization. wss://
+ *   is not in this version.
+ * - options: WSABI_DEFAULT_OPTIONS, or handlers and settings, which are
+ *   copied.
+ * - user_data: what handlers are called with. It is given back to the
+ *   function of wsabi_options_on_release, unless this fails.
  *
  * WSABI_ERR_URL: the URL cannot be used. That a host does not exist or does
  * not answer is an ERROR event.
@@ -714,10 +726,12 @@ int32_t wsabi_socket_connect(wsabi_runtime runtime,
 /**
  * Sends a text message of len bytes of UTF-8.
  *
- * WSABI_ERR_STATE: before OPEN, or between the pieces of a fragmented
- * message. WSABI_ERR_CLOSED: closing or closed. WSABI_ERR_BUFFER_FULL:
- * refused whole; try again after DRAIN. WSABI_ERR_ARGUMENT: not UTF-8, or
- * longer than wsabi_options_set_max_buffered.
+ * - WSABI_ERR_STATE: before OPEN, or between the pieces of a fragmented
+ *   message.
+ * - WSABI_ERR_CLOSED: the socket is closing or closed.
+ * - WSABI_ERR_BUFFER_FULL: refused whole; try again after DRAIN.
+ * - WSABI_ERR_ARGUMENT: not UTF-8, or longer than
+ *   wsabi_options_set_max_buffered.
  */
 int32_t wsabi_socket_send_text(wsabi_socket socket,
                                const char *text,
@@ -737,21 +751,24 @@ int32_t wsabi_socket_send_binary(wsabi_socket socket,
  *
  * Returns how many were taken. If that is less than count, the next one was
  * refused; calling again with the rest says why, since a call whose first
- * message is refused returns that message's status, as of
- * wsabi_socket_send_text.
+ * message is refused returns that message's status, as
+ * wsabi_socket_send_text does.
  */
 int32_t wsabi_socket_send_many(wsabi_socket socket,
                                const struct wsabi_message *messages,
                                uint32_t count);
 
 /**
- * Sends a piece of a message, as a frame of its own. The message ends with
- * the piece whose fin is 1; the others have 0.
+ * Sends a piece of a message, as a frame of its own.
  *
- * type: WSABI_TEXT or WSABI_BINARY, the same in every call; WSABI_PLAIN
- * or-ed into the first one keeps the message uncompressed. Text may be cut
- * inside a character. Until the end no other message can be sent:
- * WSABI_ERR_STATE. Otherwise fails as wsabi_socket_send_text does.
+ * - type: WSABI_TEXT or WSABI_BINARY, the same for every piece of a
+ *   message. WSABI_PLAIN or-ed into that of the first piece keeps the
+ *   message uncompressed.
+ * - data, len: the piece. Text may be cut inside a character.
+ * - fin: 1 with the last piece, 0 with the others. Until then no other
+ *   message can be sent: WSABI_ERR_STATE.
+ *
+ * Otherwise fails as wsabi_socket_send_text does.
  */
 int32_t wsabi_socket_send_fragment(wsabi_socket socket,
                                    int32_t type,
@@ -761,11 +778,11 @@ int32_t wsabi_socket_send_fragment(wsabi_socket socket,
 
 /**
  * Sends a ping with at most 125 bytes of data. The peer's answer is a PONG
- * event with the same data and the round-trip time.
+ * event with the same data and the round-trip time. The library sends pings
+ * of its own: see wsabi_options_set_ping_interval_ms.
  *
- * The library sends pings of its own: see
- * wsabi_options_set_ping_interval_ms. WSABI_ERR_STATE: before OPEN.
- * WSABI_ERR_CLOSED: closing or closed.
+ * - WSABI_ERR_STATE: before OPEN.
+ * - WSABI_ERR_CLOSED: the socket is closing or closed.
  */
 int32_t wsabi_socket_ping(wsabi_socket socket, const void *data, size_t len);
 
@@ -774,11 +791,14 @@ int32_t wsabi_socket_ping(wsabi_socket socket, const void *data, size_t len);
  * CLOSE follows when the peer has answered, or after the close timeout. No
  * MESSAGE comes any more.
  *
- * code: any that an endpoint may send (RFC 6455 section 7.4): 1000 to 1003,
- * 1007 to 1014, 3000 to 4999; 1000 is the normal one. 0: a Close frame
- * without code and reason. reason: at most 123 bytes of UTF-8. Before OPEN
- * this gives up connecting: ERROR with WSABI_ERR_ABORTED and CLOSE with
- * 1006 follow. On a closing or closed socket it does nothing: WSABI_OK.
+ * - code: any that an endpoint may send (RFC 6455 section 7.4): 1000, which
+ *   is the normal one, to 1003, 1007 to 1014, 3000 to 4999. 0: a Close
+ *   frame without code and reason.
+ * - reason, len: at most 123 bytes of UTF-8.
+ *
+ * Before OPEN this gives up connecting: ERROR with WSABI_ERR_ABORTED and
+ * CLOSE with 1006 follow. On a closing or closed socket it does nothing:
+ * WSABI_OK.
  *
  * WSABI_ERR_ARGUMENT: the code must not be sent, the reason is too long or
  * not UTF-8, or there is a reason without a code.
@@ -825,8 +845,8 @@ int32_t wsabi_socket_release(wsabi_socket socket);
 int32_t wsabi_socket_set_user_data(wsabi_socket socket, void *user_data);
 
 /* ======================================================================
- * What is known about a socket. The functions work until its handle ends,
- * also after CLOSE.
+ * Facts: what is known about a socket. The functions work until its handle
+ * ends, also after CLOSE.
  * ====================================================================== */
 
 /** The state from wsabi_socket_connect to OPEN. */
@@ -910,11 +930,13 @@ int32_t wsabi_socket_ready_state(wsabi_socket socket);
 int64_t wsabi_socket_buffered_amount(wsabi_socket socket);
 
 /**
- * Writes one of WSABI_FACT_*, which are texts, into the cap bytes at buf,
- * and a NUL behind it where there is room. buf may be NULL if cap is 0.
+ * Writes a fact, which is a text, into the cap bytes at buf, and a NUL
+ * behind it where there is room. buf may be NULL if cap is 0.
  *
- * Returns the length without NUL, also if it is more than cap, and 0 where
- * the fact is not known or there is none.
+ * - fact: one of WSABI_FACT_*.
+ *
+ * Returns the length without NUL, also if it is more than cap; 0 where the
+ * fact is not known or there is none.
  */
 int64_t wsabi_socket_fact(wsabi_socket socket,
                           int32_t fact,
@@ -929,10 +951,12 @@ int32_t wsabi_socket_response_status(wsabi_socket socket);
 
 /**
  * Writes a header field of the server's answer into the cap bytes at buf,
- * as wsabi_socket_fact does. The name may be in any letter case.
+ * as wsabi_socket_fact does.
  *
- * Returns the length, and 0 if there is no such field. WSABI_ERR_STATE:
- * before an answer.
+ * - name, len: the name of the field, in any letter case.
+ *
+ * Returns the length without NUL, also if it is more than cap; 0 if there
+ * is no such field. WSABI_ERR_STATE: before an answer.
  */
 int64_t wsabi_socket_response_header(wsabi_socket socket,
                                      const char *name,
@@ -960,14 +984,16 @@ int32_t wsabi_socket_stats(wsabi_socket socket, struct wsabi_stats *stats);
 typedef uint64_t wsabi_server;
 
 /**
- * Opens a port and accepts connections from then on. url:
- * ws://address:port/, such as ws://127.0.0.1:9001/ or ws://[::]:9001/, or
- * ws+unix:///path/of/socket. Port 0: the system chooses one, see
- * wsabi_server_port. options: the handlers and settings of the sockets that
- * it opens, which are copied. user_data: what the handlers of all of them
- * are called with, until wsabi_socket_set_user_data gives one its own;
- * given back when the server and the last of them have ended, unless this
- * fails.
+ * Opens a port and accepts connections from then on. Each is a socket as
+ * soon as its handshake is done: its OPEN event has the handle.
+ *
+ * - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
+ *   ws://[::]:9001/, or ws+unix:///path/of/socket. Port 0: the system
+ *   chooses one, see wsabi_server_port.
+ * - options: the handlers and settings of the sockets, which are copied.
+ * - user_data: what the handlers of all of them are called with, until
+ *   wsabi_socket_set_user_data gives one its own. It is given back when the
+ *   server and the last of them have ended, unless this fails.
  *
  * WSABI_ERR_URL: the URL cannot be used. WSABI_ERR_CONNECT: the address or
  * port cannot be had.

@@ -55,9 +55,14 @@ fn structs_are_laid_out_as_promised() {
         "#include \"wsabi.h\"\n\
          #if UINTPTR_MAX == UINT64_MAX\n",
     );
-    for (name, size, fields) in LAYOUTS {
+    for Layout {
+        name,
+        size,
+        offsets,
+    } in LAYOUTS
+    {
         text += &format!("_Static_assert(sizeof({name}) == {size}, \"{name}\");\n");
-        for (field, offset) in fields {
+        for (field, offset) in offsets {
             text += &format!(
                 "_Static_assert(offsetof({name}, {field}) == {offset}, \"{name}.{field}\");\n"
             );
@@ -161,12 +166,18 @@ fn comments_speak_to_readers_of_c_and_fit_the_screen() {
     }
 }
 
-/// Structs with their sizes and some of their offsets, where pointers have 8 bytes.
-const LAYOUTS: [(&str, usize, &[(&str, usize)]); 3] = [
-    (
-        "wsabi_event",
-        64,
-        &[
+/// A struct where pointers have 8 bytes.
+struct Layout {
+    name: &'static str,
+    size: usize,
+    offsets: &'static [(&'static str, usize)],
+}
+
+const LAYOUTS: [Layout; 3] = [
+    Layout {
+        name: "wsabi_event",
+        size: 64,
+        offsets: &[
             ("kind", 4),
             ("handle", 8),
             ("user_data", 16),
@@ -177,17 +188,17 @@ const LAYOUTS: [(&str, usize, &[(&str, usize)]); 3] = [
             ("was_clean", 48),
             ("value", 56),
         ],
-    ),
-    (
-        "wsabi_message",
-        24,
-        &[("len", 8), ("type", 16), ("reserved", 20)],
-    ),
-    (
-        "wsabi_stats",
-        104,
-        &[("reconnects", 4), ("bytes_sent", 8), ("upgrade_ns", 96)],
-    ),
+    },
+    Layout {
+        name: "wsabi_message",
+        size: 24,
+        offsets: &[("len", 8), ("type", 16), ("reserved", 20)],
+    },
+    Layout {
+        name: "wsabi_stats",
+        size: 104,
+        offsets: &[("reconnects", 4), ("bytes_sent", 8), ("upgrade_ns", 96)],
+    },
 ];
 
 fn compile(compiler: &str, language: &str, standard: &str, source: &Path) {

@@ -1,5 +1,5 @@
-//! What is known about a socket. The functions work until its handle ends,
-//! also after CLOSE.
+//! Facts: what is known about a socket. The functions work until its handle
+//! ends, also after CLOSE.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -70,11 +70,13 @@ pub const WSABI_FACT_TLS_CIPHER: i32 = 7;
 /// The body of the answer that refused an upgrade, the first 64 KiB.
 pub const WSABI_FACT_RESPONSE_BODY: i32 = 8;
 
-/// Writes one of WSABI_FACT_*, which are texts, into the cap bytes at buf,
-/// and a NUL behind it where there is room. buf may be NULL if cap is 0.
+/// Writes a fact, which is a text, into the cap bytes at buf, and a NUL
+/// behind it where there is room. buf may be NULL if cap is 0.
 ///
-/// Returns the length without NUL, also if it is more than cap, and 0 where
-/// the fact is not known or there is none.
+/// - fact: one of WSABI_FACT_*.
+///
+/// Returns the length without NUL, also if it is more than cap; 0 where the
+/// fact is not known or there is none.
 ///
 /// # Safety
 ///
@@ -112,10 +114,12 @@ pub extern "C" fn wsabi_socket_response_status(socket: wsabi_socket) -> i32 {
 }
 
 /// Writes a header field of the server's answer into the cap bytes at buf,
-/// as wsabi_socket_fact does. The name may be in any letter case.
+/// as wsabi_socket_fact does.
 ///
-/// Returns the length, and 0 if there is no such field. WSABI_ERR_STATE:
-/// before an answer.
+/// - name, len: the name of the field, in any letter case.
+///
+/// Returns the length without NUL, also if it is more than cap; 0 if there
+/// is no such field. WSABI_ERR_STATE: before an answer.
 ///
 /// # Safety
 ///

@@ -33,12 +33,14 @@ pub extern "C" fn wsabi_version() -> *const c_char {
 }
 
 /// A function that is called with log records, on any thread, also on
-/// several at the same time.
+/// several at the same time. What the library logs on the same thread
+/// meanwhile is dropped.
 ///
-/// level goes from 1 (error) over warning, information and debug to 5
-/// (trace); target is the part of the library, NUL-terminated; message has
-/// len bytes and a NUL that does not count. Both live until the function
-/// returns. What the library logs on the same thread meanwhile is dropped.
+/// - level: 1 error, 2 warning, 3 information, 4 debugging, 5 trace.
+/// - target: the part of the library, NUL-terminated.
+/// - message, len: the text, and its length without the NUL behind it.
+///
+/// The texts live until the function returns.
 pub type wsabi_log_handler = Option<
     unsafe extern "C-unwind" fn(
         level: i32,
@@ -52,11 +54,10 @@ pub type wsabi_log_handler = Option<
 /// Sets the function that is called with log records, for the whole process.
 /// NULL: none, which is the default.
 ///
-/// max_level: 0 nothing, 1 errors, 2 also warnings, 3 also information, 4
-/// also debugging, 5 everything.
-///
-/// user_data is not released by the library. A call of the earlier function
-/// that is under way on another thread may end after this has returned.
+/// - max_level: 0 nothing, 1 errors, 2 also warnings, 3 also information, 4
+///   also debugging, 5 everything.
+/// - user_data: not released by the library. A call of the earlier function
+///   that is under way on another thread may end after this has returned.
 ///
 /// WSABI_ERR_STATE: the program is written in Rust and has another logger.
 ///

@@ -32,8 +32,9 @@ pub const WSABI_DELIVER_ON_POLL: i32 = 1;
 
 /// Starts a runtime.
 ///
-/// threads: 1 to 64. A socket stays on one of them; a program with few
-/// sockets needs one. delivery: WSABI_DELIVER_ON_THREADS.
+/// - threads: 1 to 64. A socket stays on one of them; a program with few
+///   sockets needs one.
+/// - delivery: WSABI_DELIVER_ON_THREADS.
 ///
 /// # Safety
 ///
@@ -60,10 +61,12 @@ pub unsafe extern "C" fn wsabi_runtime_new(
 }
 
 /// Closes every socket of a runtime with code 1001, and its servers, and
-/// waits until all are closed, at most timeout_ms milliseconds (-1: for
-/// ever, 0: not at all). The runtime can be used again afterwards.
-/// WSABI_ERR_TIMEOUT: some are not closed yet, but are closing. Inside a
-/// handler of the runtime it never waits.
+/// waits until all are closed. The runtime can be used again afterwards.
+///
+/// - timeout_ms: how many milliseconds it waits at most; -1: for ever, 0:
+///   not at all. Inside a handler of the runtime it never waits.
+///
+/// WSABI_ERR_TIMEOUT: some are not closed yet, but are closing.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_runtime_shutdown(runtime: wsabi_runtime, timeout_ms: i32) -> i32 {
     guard(|| {

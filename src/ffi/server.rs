@@ -22,14 +22,16 @@ use crate::socket::Socket;
 /// wsabi_server_close.
 pub type wsabi_server = u64;
 
-/// Opens a port and accepts connections from then on. url:
-/// ws://address:port/, such as ws://127.0.0.1:9001/ or ws://[::]:9001/, or
-/// ws+unix:///path/of/socket. Port 0: the system chooses one, see
-/// wsabi_server_port. options: the handlers and settings of the sockets that
-/// it opens, which are copied. user_data: what the handlers of all of them
-/// are called with, until wsabi_socket_set_user_data gives one its own;
-/// given back when the server and the last of them have ended, unless this
-/// fails.
+/// Opens a port and accepts connections from then on. Each is a socket as
+/// soon as its handshake is done: its OPEN event has the handle.
+///
+/// - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
+///   ws://[::]:9001/, or ws+unix:///path/of/socket. Port 0: the system
+///   chooses one, see wsabi_server_port.
+/// - options: the handlers and settings of the sockets, which are copied.
+/// - user_data: what the handlers of all of them are called with, until
+///   wsabi_socket_set_user_data gives one its own. It is given back when the
+///   server and the last of them have ended, unless this fails.
 ///
 /// WSABI_ERR_URL: the URL cannot be used. WSABI_ERR_CONNECT: the address or
 /// port cannot be had.

@@ -1,4 +1,4 @@
-//! Settings of options.
+//! Settings: what options say of sockets and servers besides handlers.
 //!
 //! Text is copied. Bytes are counted without frames. Times are in
 //! milliseconds.
@@ -12,13 +12,15 @@ use crate::ffi::input;
 use crate::ffi::options::{edit, wsabi_options};
 use crate::options::Options;
 
-/// Adds a subprotocol to those that are there. A client offers them all, the
-/// first being the one it likes best; a server takes the first of its own
-/// that the client offers.
+/// Adds a subprotocol to those that are there. Default: none.
 ///
-/// name: a token (RFC 6455 section 4.1) that is not there yet in any letter
-/// case, or WSABI_ERR_ARGUMENT. Default: none. If a client offers any, a
-/// server that takes none fails the connection (WSABI_ERR_HANDSHAKE).
+/// A client offers them all, the first being the one it likes best; if it
+/// offers any and the server takes none, connecting fails with
+/// WSABI_ERR_HANDSHAKE. A server takes the first of its own that the client
+/// offers.
+///
+/// WSABI_ERR_ARGUMENT: name is not a token (RFC 6455 section 4.1), or is
+/// there already, in any letter case.
 ///
 /// # Safety
 ///
@@ -165,9 +167,9 @@ pub extern "C" fn wsabi_options_set_connect_timeout_ms(
     })
 }
 
-/// Sets the time that a peer has to answer a Close frame; then the
-/// connection is dropped. CLOSE comes at the latest after it. 0: does not
-/// wait. Default: 3000.
+/// Sets the time from the beginning of the end to CLOSE, at most. If the
+/// peer has not answered the Close frame by then: ERROR with
+/// WSABI_ERR_TIMEOUT and CLOSE with 1006. 0: does not wait. Default: 3000.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_close_timeout_ms(
     options: wsabi_options,
@@ -198,9 +200,9 @@ pub extern "C" fn wsabi_options_set_ping_interval_ms(
     })
 }
 
-/// Sets how long a ping may stay unanswered; then the connection fails with
-/// WSABI_ERR_TIMEOUT. Pings of wsabi_socket_ping count too. 0: for ever.
-/// Default: 20000.
+/// Sets how long the peer may stay silent after that ping; then the
+/// connection is dropped: WSABI_ERR_TIMEOUT. Any byte counts, but not a pong
+/// without a ping. 0: for ever. Default: 20000.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_pong_timeout_ms(
     options: wsabi_options,
@@ -216,7 +218,8 @@ pub extern "C" fn wsabi_options_set_pong_timeout_ms(
 }
 
 /// Sets how long no message may be sent or received; then the connection
-/// fails with WSABI_ERR_TIMEOUT. 0: for ever, which is the default.
+/// fails: code 1001, WSABI_ERR_TIMEOUT. Pings are not messages. 0: for ever,
+/// which is the default.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_idle_timeout_ms(
     options: wsabi_options,

@@ -44,14 +44,16 @@ pub struct wsabi_message {
 }
 
 /// Begins to connect, gives the handle and returns: the rest is events, of
-/// which the first may come before this returns. url:
-/// ws://host:port/path?query, without a fragment, or, for a Unix socket,
-/// ws+unix:///path/of/socket:/path?query. http:// means ws://, and
-/// user:password@ before the host is sent as Basic authorization. wss:// is
-/// not in this version. options: WSABI_DEFAULT_OPTIONS, or handlers and
-/// settings, which are copied. user_data: what handlers are called with;
-/// given back to the function of wsabi_options_on_release, unless this
-/// fails.
+/// which the first may come before this returns.
+///
+/// - url: ws://host:port/path?query, without a fragment, or, for a Unix
+///   socket, ws+unix:///path/of/socket:/path?query. http:// means ws://, and
+///   user:password@ before the host is sent as Basic authorization. wss://
+///   is not in this version.
+/// - options: WSABI_DEFAULT_OPTIONS, or handlers and settings, which are
+///   copied.
+/// - user_data: what handlers are called with. It is given back to the
+///   function of wsabi_options_on_release, unless this fails.
 ///
 /// WSABI_ERR_URL: the URL cannot be used. That a host does not exist or does
 /// not answer is an ERROR event.
@@ -97,10 +99,12 @@ pub unsafe extern "C" fn wsabi_socket_connect(
 
 /// Sends a text message of len bytes of UTF-8.
 ///
-/// WSABI_ERR_STATE: before OPEN, or between the pieces of a fragmented
-/// message. WSABI_ERR_CLOSED: closing or closed. WSABI_ERR_BUFFER_FULL:
-/// refused whole; try again after DRAIN. WSABI_ERR_ARGUMENT: not UTF-8, or
-/// longer than wsabi_options_set_max_buffered.
+/// - WSABI_ERR_STATE: before OPEN, or between the pieces of a fragmented
+///   message.
+/// - WSABI_ERR_CLOSED: the socket is closing or closed.
+/// - WSABI_ERR_BUFFER_FULL: refused whole; try again after DRAIN.
+/// - WSABI_ERR_ARGUMENT: not UTF-8, or longer than
+///   wsabi_options_set_max_buffered.
 ///
 /// # Safety
 ///
@@ -142,8 +146,8 @@ pub unsafe extern "C" fn wsabi_socket_send_binary(
 ///
 /// Returns how many were taken. If that is less than count, the next one was
 /// refused; calling again with the rest says why, since a call whose first
-/// message is refused returns that message's status, as of
-/// wsabi_socket_send_text.
+/// message is refused returns that message's status, as
+/// wsabi_socket_send_text does.
 ///
 /// # Safety
 ///
@@ -172,13 +176,16 @@ pub unsafe extern "C" fn wsabi_socket_send_many(
     })
 }
 
-/// Sends a piece of a message, as a frame of its own. The message ends with
-/// the piece whose fin is 1; the others have 0.
+/// Sends a piece of a message, as a frame of its own.
 ///
-/// type: WSABI_TEXT or WSABI_BINARY, the same in every call; WSABI_PLAIN
-/// or-ed into the first one keeps the message uncompressed. Text may be cut
-/// inside a character. Until the end no other message can be sent:
-/// WSABI_ERR_STATE. Otherwise fails as wsabi_socket_send_text does.
+/// - type: WSABI_TEXT or WSABI_BINARY, the same for every piece of a
+///   message. WSABI_PLAIN or-ed into that of the first piece keeps the
+///   message uncompressed.
+/// - data, len: the piece. Text may be cut inside a character.
+/// - fin: 1 with the last piece, 0 with the others. Until then no other
+///   message can be sent: WSABI_ERR_STATE.
+///
+/// Otherwise fails as wsabi_socket_send_text does.
 ///
 /// # Safety
 ///
@@ -208,11 +215,11 @@ pub unsafe extern "C" fn wsabi_socket_send_fragment(
 }
 
 /// Sends a ping with at most 125 bytes of data. The peer's answer is a PONG
-/// event with the same data and the round-trip time.
+/// event with the same data and the round-trip time. The library sends pings
+/// of its own: see wsabi_options_set_ping_interval_ms.
 ///
-/// The library sends pings of its own: see
-/// wsabi_options_set_ping_interval_ms. WSABI_ERR_STATE: before OPEN.
-/// WSABI_ERR_CLOSED: closing or closed.
+/// - WSABI_ERR_STATE: before OPEN.
+/// - WSABI_ERR_CLOSED: the socket is closing or closed.
 ///
 /// # Safety
 ///
@@ -234,11 +241,14 @@ pub unsafe extern "C" fn wsabi_socket_ping(
 /// CLOSE follows when the peer has answered, or after the close timeout. No
 /// MESSAGE comes any more.
 ///
-/// code: any that an endpoint may send (RFC 6455 section 7.4): 1000 to 1003,
-/// 1007 to 1014, 3000 to 4999; 1000 is the normal one. 0: a Close frame
-/// without code and reason. reason: at most 123 bytes of UTF-8. Before OPEN
-/// this gives up connecting: ERROR with WSABI_ERR_ABORTED and CLOSE with
-/// 1006 follow. On a closing or closed socket it does nothing: WSABI_OK.
+/// - code: any that an endpoint may send (RFC 6455 section 7.4): 1000, which
+///   is the normal one, to 1003, 1007 to 1014, 3000 to 4999. 0: a Close
+///   frame without code and reason.
+/// - reason, len: at most 123 bytes of UTF-8.
+///
+/// Before OPEN this gives up connecting: ERROR with WSABI_ERR_ABORTED and
+/// CLOSE with 1006 follow. On a closing or closed socket it does nothing:
+/// WSABI_OK.
 ///
 /// WSABI_ERR_ARGUMENT: the code must not be sent, the reason is too long or
 /// not UTF-8, or there is a reason without a code.

@@ -52,10 +52,11 @@ pub const WSABI_ERR_HTTP: i32 = -14;
 /// wrong.
 pub const WSABI_ERR_HANDSHAKE: i32 = -15;
 
-/// The peer broke RFC 6455.
+/// The peer broke RFC 6455 or RFC 7692.
 pub const WSABI_ERR_PROTOCOL: i32 = -16;
 
-/// The peer sent text or a close reason that is not UTF-8.
+/// The peer sent text or a close reason that is not UTF-8, or data that
+/// cannot be inflated.
 pub const WSABI_ERR_ENCODING: i32 = -17;
 
 /// Something took too long: to connect, to answer a ping, to close, or to

@@ -74,6 +74,11 @@ const CALLS: &[Call] = &calls! {
     Options: wsabi_options_set_ping_interval_ms(handle, 1);
     Options: wsabi_options_set_pong_timeout_ms(handle, 1);
     Options: wsabi_options_set_idle_timeout_ms(handle, 1);
+    Options: wsabi_options_set_compression(handle, 1);
+    Options: wsabi_options_set_compression_min(handle, 1);
+    Options: wsabi_options_set_compression_level(handle, 1);
+    Options: wsabi_options_set_compression_window(handle, 15, 15);
+    Options: wsabi_options_set_compression_takeover(handle, 1, 1);
     Options: wsabi_options_set_max_connections(handle, 1);
     Options: wsabi_options_set_compression(handle, 1);
     Options: wsabi_options_set_compression_min(handle, 1);
@@ -384,6 +389,16 @@ fn numbers_out_of_range_are_refused() {
         wsabi_options_set_max_buffered(options, 0),
         WSABI_ERR_ARGUMENT
     );
+    let refused = [
+        wsabi_options_set_compression(options, 2),
+        wsabi_options_set_compression_level(options, 0),
+        wsabi_options_set_compression_level(options, 10),
+        wsabi_options_set_compression_window(options, 8, 15),
+        wsabi_options_set_compression_window(options, 15, 16),
+        wsabi_options_set_compression_takeover(options, -1, 1),
+        wsabi_options_set_compression_takeover(options, 1, 2),
+    ];
+    assert_eq!(refused, [WSABI_ERR_ARGUMENT; 7]);
     assert_eq!(out, 0);
     assert_eq!(wsabi_options_free(options), WSABI_OK);
 }
