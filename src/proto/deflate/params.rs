@@ -1,10 +1,10 @@
 //! The parameters of permessage-deflate (RFC 7692 §7.1): the client's offer, the server's answer,
 //! and the client's judgement of it.
 
-use crate::error::Sentence;
-
-use super::grammar::{Param, Scanner, shorten};
+use super::grammar::{Param, Scanner};
 use super::{Config, Deflater, Inflater};
+use crate::error::Sentence;
+use crate::proto::handshake::quote;
 
 /// What both sides have agreed on, seen from one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +60,18 @@ pub fn confirm(config: &Config, response: &str) -> Result<Option<Agreed>, Senten
         return Err("the list of extensions is empty".into());
     };
     if name != NAME {
-        return Err(format!("extension {} was not offered", shorten(name)).into());
+        return Err(format!("extension {} was not offered", quote(name.as_bytes())).into());
     }
     let params = Params::read(&mut scanner)?;
     if let Some(fault) = params.fault {
         return Err(fault);
     }
     if let Some(name) = scanner.extension()? {
-        return Err(format!("a second extension {} was not offered", shorten(name)).into());
+        return Err(format!(
+            "a second extension {} was not offered",
+            quote(name.as_bytes())
+        )
+        .into());
     }
     if params.server_takeover && !config.server_takeover {
         return Err(format!("{SERVER_NO_TAKEOVER} was offered, but not accepted").into());
@@ -194,10 +198,14 @@ impl Params {
                 self.client_bits.replace(bits).is_none()
             }
             (SERVER_NO_TAKEOVER | CLIENT_NO_TAKEOVER, Some(value)) => {
-                return Err(format!("{} has a value {}", param.name, shorten(value)).into());
+                return Err(
+                    format!("{} has a value {}", param.name, quote(value.as_bytes())).into(),
+                );
             }
             (SERVER_BITS, None) => return Err(format!("{SERVER_BITS} has no value").into()),
-            (name, _) => return Err(format!("parameter {} is unknown", shorten(name)).into()),
+            (name, _) => {
+                return Err(format!("parameter {} is unknown", quote(name.as_bytes())).into());
+            }
         };
         if !first {
             return Err(format!("{} is there twice", param.name).into());
@@ -217,7 +225,11 @@ fn bits(param: &Param<'_>, value: &str) -> Result<u8, Sentence> {
         "13" => 13,
         "14" => 14,
         "15" => 15,
-        _ => return Err(format!("{} {} is not 8 to 15", param.name, shorten(value)).into()),
+        _ => {
+            return Err(
+                format!("{} {} is not 8 to 15", param.name, quote(value.as_bytes())).into(),
+            );
+        }
     })
 }
 

@@ -2,10 +2,10 @@
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
-use super::TAIL;
 use super::distance::DistanceCheck;
 use super::inflater::InflateError;
-use super::output::{Output, difference};
+use super::{TAIL, difference};
+use crate::proto::Buffer;
 
 /// The codec, and what it leaves to be looked after.
 pub struct Stream {
@@ -15,9 +15,10 @@ pub struct Stream {
 }
 
 /// Where output goes, and how much of it may come.
-pub struct Sink<'a, 'b> {
-    pub output: &'a mut Output<'b>,
-    pub limit: usize,
+pub struct Sink<'a> {
+    pub out: &'a mut Buffer,
+    /// How many bytes may still come.
+    pub left: usize,
     /// How much is likely to come.
     pub hint: usize,
 }
@@ -53,7 +54,7 @@ impl Stream {
     }
 
     /// Inflates bytes that are not the last of a message.
-    pub fn feed(&mut self, mut input: &[u8], sink: &mut Sink<'_, '_>) -> Result<(), InflateError> {
+    pub fn feed(&mut self, mut input: &[u8], sink: &mut Sink<'_>) -> Result<(), InflateError> {
         loop {
             let step = self.step(input, InflateFlush::NoFlush, sink)?;
             input = input.get(step.consumed..).unwrap_or_default();
@@ -76,15 +77,15 @@ impl Stream {
         &mut self,
         mut bytes: Bytes<{ Self::MOST_LAST + TAIL.len() + 1 }>,
         whole: bool,
-        sink: &mut Sink<'_, '_>,
+        sink: &mut Sink<'_>,
     ) -> Result<(), InflateError> {
         let length = bytes.len();
         let end = length.saturating_add(TAIL.len());
         bytes.extend(&TAIL);
         bytes.extend(&[0xff]);
         let mut at: usize = 0;
-        // Where the block at hand began, and how much had come out by then.
-        let mut block = whole.then_some((0, sink.output.len()));
+        // Where the block at hand began, and how much could come out then.
+        let mut block = whole.then_some((0, sink.left));
         loop {
             let rest = bytes.as_slice().get(at..).unwrap_or_default();
             let step = self.step(rest, InflateFlush::Block, sink)?;
@@ -98,7 +99,7 @@ impl Stream {
                     Some((start, before))
                         if at == end
                             && start >= length.saturating_sub(1)
-                            && before == sink.output.len() =>
+                            && before == sink.left =>
                     {
                         Ok(())
                     }
@@ -106,7 +107,7 @@ impl Stream {
                 };
             }
             // For want of room it may have stopped elsewhere, but then output follows.
-            block = Some((at, sink.output.len()));
+            block = Some((at, sink.left));
         }
     }
 
@@ -114,10 +115,16 @@ impl Stream {
         &mut self,
         input: &[u8],
         flush: InflateFlush,
-        sink: &mut Sink<'_, '_>,
+        sink: &mut Sink<'_>,
     ) -> Result<Step, InflateError> {
-        let room = sink.output.room(sink.hint)?;
-        let available = room.len();
+        // A byte more than may come tells a message that is too big from one that just fits.
+        let most = sink.left.saturating_add(1);
+        let owned = sink.out.spare(0)?.len();
+        let wanted = if owned < LEAST_ROOM { sink.hint } else { 0 };
+        let end = sink.out.len().saturating_add(most);
+        let room = sink.out.spare_within(wanted.min(most), end)?;
+        let available = room.len().min(most);
+        let room = room.get_mut(..available).unwrap_or_default();
         let (before_in, before_out) = (self.engine.total_in(), self.engine.total_out());
         let status = self
             .engine
@@ -127,10 +134,8 @@ impl Stream {
             })?;
         let consumed = difference(before_in, self.engine.total_in());
         let written = difference(before_out, self.engine.total_out());
-        sink.output.advance(written);
-        if sink.output.len() > sink.limit {
-            return Err(InflateError::TooBig);
-        }
+        sink.left = sink.left.checked_sub(written).ok_or(InflateError::TooBig)?;
+        sink.out.fill(written);
         if let Some(distances) = &mut self.distances {
             distances.check(input.get(..consumed).unwrap_or_default())?;
         }
@@ -188,3 +193,6 @@ impl<const N: usize> Bytes<N> {
         self.len == 0
     }
 }
+
+/// The codec wants 260 bytes of room for its fast path.
+const LEAST_ROOM: usize = 512;

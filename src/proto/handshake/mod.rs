@@ -55,7 +55,7 @@ fn put_field(head: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// What the peer wrote, for a sentence: escaped, and cut when it is long.
-fn quote(bytes: &[u8]) -> String {
+pub fn quote(bytes: &[u8]) -> String {
     const LONGEST: usize = 80;
     let cut = bytes.get(..LONGEST).unwrap_or(bytes);
     let dots = if cut.len() < bytes.len() { "..." } else { "" };

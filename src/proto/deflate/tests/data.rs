@@ -109,6 +109,14 @@ impl Blocks {
         self.code(1, 7).code(symbol, 5).bits(low, extra)
     }
 
+    /// `count` times the same byte, in as few bits as possible.
+    pub fn run(self, byte: u8, count: usize) -> Self {
+        let matches = (count - 1) / 258;
+        // The longest match, of the byte before.
+        let run = (0..matches).fold(self.literal(byte), |it, _| it.code(0xc5, 8).code(0, 5));
+        (0..(count - 1) % 258).fold(run, |it, _| it.literal(byte))
+    }
+
     pub fn end_of_block(self) -> Self {
         self.code(0, 7)
     }

