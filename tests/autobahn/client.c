@@ -18,11 +18,12 @@ static struct {
     const char *agent;
     wsabi_runtime runtime;
     wsabi_options options;
-    /* How many cases there are, have begun, and have not ended. */
+    /* How many cases there are (-1: unknown), have begun, and have not ended. */
     int count;
     int begun;
     int running;
-} suite = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+} suite = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .count = -1};
 
 static void expect_ok(int32_t status, const char *what)
 {
@@ -97,7 +98,7 @@ static void ask_for_the_count(void)
     wsabi_options_on_message(options, on_count_message);
     wsabi_options_on_error(options, on_count_error);
     connect_to(options, "/getCaseCount");
-    while (suite.count == 0)
+    while (suite.count < 0)
         pthread_cond_wait(&suite.changed, &suite.lock);
     wsabi_options_free(options);
 }

@@ -3,8 +3,8 @@
 WSTEST_SHARD=I/K           run each K-th case only, from the I-th on
 WSTEST_DEFLATE_MESSAGES=N  messages in each 12.* and 13.* case (the suite's own number: 1000)
 
-A fuzzingserver listens on a free port of 127.0.0.1, which it prints, and writes its reports when it
-is sent SIGTERM.
+A fuzzingserver listens on a free port of 127.0.0.1, which it prints, and writes its reports when
+it is sent SIGTERM.
 """
 import os
 
@@ -35,6 +35,18 @@ def listen_on_loopback():
     reactor.listenTCP = listen_on_free_port
 
 
+def end_without_cases():
+    """A fuzzingclient ends after its last case, but not if it has none."""
+    begin = fuzzing.FuzzingClientFactory.__init__
+
+    def begin_or_end(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        if not self.specCases:
+            reactor.callWhenRunning(reactor.stop)
+
+    fuzzing.FuzzingClientFactory.__init__ = begin_or_end
+
+
 def report_at_the_end():
     begin = fuzzing.FuzzingServerFactory.__init__
 
@@ -50,5 +62,6 @@ if os.environ.get("WSTEST_SHARD"):
 if os.environ.get("WSTEST_DEFLATE_MESSAGES"):
     reduce_messages(int(os.environ["WSTEST_DEFLATE_MESSAGES"]))
 listen_on_loopback()
+end_without_cases()
 report_at_the_end()
 wstest.run()
