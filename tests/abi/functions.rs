@@ -74,6 +74,11 @@ functions! {
     options_set_close_timeout_ms: extern "C" fn(u64, u32) -> i32;
     options_set_ping_interval_ms: extern "C" fn(u64, u32) -> i32;
     options_set_pong_timeout_ms: extern "C" fn(u64, u32) -> i32;
+    options_set_compression: extern "C" fn(u64, i32) -> i32;
+    options_set_compression_min: extern "C" fn(u64, u64) -> i32;
+    options_set_compression_level: extern "C" fn(u64, i32) -> i32;
+    options_set_compression_window: extern "C" fn(u64, i32, i32) -> i32;
+    options_set_compression_takeover: extern "C" fn(u64, i32, i32) -> i32;
     socket_connect:
         unsafe extern "C" fn(u64, *const u8, usize, u64, *mut c_void, *mut u64) -> i32;
     socket_send_text: unsafe extern "C" fn(u64, *const u8, usize) -> i32;

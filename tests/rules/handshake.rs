@@ -19,8 +19,12 @@ struct Answered {
 }
 
 fn answered(answer: &str) -> Answered {
+    answered_to(&Options::new(), answer)
+}
+
+fn answered_to(options: &Options, answer: &str) -> Answered {
     let (runtime, server) = (Runtime::new(), RawServer::new());
-    let client = runtime.connect(&server.url(), &Options::new());
+    let client = runtime.connect(&server.url(), options);
     let mut stream = server.accept_stream();
     let request = read_head(&mut stream);
     let answer = answer.replace("ACCEPT", &accept_key(&request));
@@ -103,6 +107,7 @@ fn h1_the_request_has_the_fields_of_the_rfc_and_a_fresh_key() {
                 "Upgrade: websocket",
                 "Connection: Upgrade",
                 "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
             ]);
             if !origin.is_empty() {
                 expected.insert(&origin_line);
@@ -232,18 +237,56 @@ fn h4_the_accept_key_is_the_right_one() {
 
 #[test]
 fn h5_an_extension_that_was_not_offered_fails_the_connection() {
+    let extended = |value: &str| with(&format!("Sec-WebSocket-Extensions: {value}"));
     for extensions in [
         "permessage-deflate",
         "permessage-deflate; server_no_context_takeover",
+        "permessage-deflate;client_no_context_takeover ; server_no_context_takeover",
+        "permessage-deflate; server_max_window_bits=8",
+        "permessage-deflate; client_max_window_bits=\"15\"; server_max_window_bits=15",
+    ] {
+        let answered = answered(&extended(extensions));
+        assert_eq!(answered.client.seen.next(), Seen::Open, "{extensions}");
+        let fact = answered.client.socket.fact(FACT_EXTENSIONS);
+        assert_eq!(fact, extensions);
+    }
+    for extensions in [
         "foo",
-        "foo, bar; a=b",
+        "permessage-deflate, foo",
+        "foo; a=b, permessage-deflate",
+        "permessage-deflate, permessage-deflate",
+        "permessage-deflate\r\nSec-WebSocket-Extensions: permessage-deflate",
+        "permessage-deflate; foo",
+        "permessage-deflate; server_no_context_takeover=1",
+        "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+        "permessage-deflate; server_max_window_bits",
+        "permessage-deflate; server_max_window_bits=",
+        "permessage-deflate; server_max_window_bits=7",
+        "permessage-deflate; server_max_window_bits=16",
+        "permessage-deflate; server_max_window_bits=08",
+        "permessage-deflate; server_max_window_bits=-9",
+        "permessage-deflate; server_max_window_bits=abc",
+        "permessage-deflate; server_max_window_bits=4294967311",
+        "permessage-deflate; server_max_window_bits=10; server_max_window_bits=10",
+        "permessage-deflate; client_max_window_bits",
+        "permessage-deflate; client_max_window_bits=99",
+        "permessage-deflate;",
+        "\"permessage-deflate\"",
         "\"",
     ] {
-        are_refused(&[&with(&format!("Sec-WebSocket-Extensions: {extensions}"))]);
+        are_refused(&[&extended(extensions)]);
     }
+
     let none = answered(ACCEPTED);
     assert_eq!(none.client.seen.next(), Seen::Open);
     assert_eq!(none.client.socket.fact(FACT_EXTENSIONS), "");
+
+    let options = Options::new().set(functions().options_set_compression, 0);
+    let (status, _) = answered_to(&options, &extended("permessage-deflate"))
+        .client
+        .seen
+        .expect_failure();
+    assert_eq!(status, ERR_HANDSHAKE);
 }
 
 #[test]
