@@ -714,7 +714,8 @@ typedef struct wsabi_message {
  *   function of wsabi_options_on_release, unless this fails.
  *
  * WSABI_ERR_URL: the URL cannot be used. That a host does not exist or does
- * not answer is an ERROR event.
+ * not answer is an ERROR event. Redirects are not followed; unlike in a
+ * browser, no port is blocked and no cookie is kept.
  */
 int32_t wsabi_socket_connect(wsabi_runtime runtime,
                              const char *url,
@@ -858,7 +859,7 @@ int32_t wsabi_socket_set_user_data(wsabi_socket socket, void *user_data);
 /** The state from the beginning of the end to CLOSE. */
 #define WSABI_CLOSING 2
 
-/** The state from CLOSE on. */
+/** The state when the connection has ended: in CLOSE at the latest. */
 #define WSABI_CLOSED 3
 
 /** The URL, as it was understood. */
@@ -926,6 +927,7 @@ int32_t wsabi_socket_ready_state(wsabi_socket socket);
 /**
  * Returns how many bytes of messages were sent by the application and not
  * yet taken by the operating system. The headers of frames do not count.
+ * What was not taken when the connection ended stays in the amount.
  */
 int64_t wsabi_socket_buffered_amount(wsabi_socket socket);
 

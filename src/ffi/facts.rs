@@ -19,7 +19,7 @@ pub const WSABI_OPEN: i32 = 1;
 /// The state from the beginning of the end to CLOSE.
 pub const WSABI_CLOSING: i32 = 2;
 
-/// The state from CLOSE on.
+/// The state when the connection has ended: in CLOSE at the latest.
 pub const WSABI_CLOSED: i32 = 3;
 
 /// Returns the state of the connection: WSABI_CONNECTING, WSABI_OPEN,
@@ -38,6 +38,7 @@ pub extern "C" fn wsabi_socket_ready_state(socket: wsabi_socket) -> i32 {
 
 /// Returns how many bytes of messages were sent by the application and not
 /// yet taken by the operating system. The headers of frames do not count.
+/// What was not taken when the connection ended stays in the amount.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_socket_buffered_amount(socket: wsabi_socket) -> i64 {
     guard_value(|| {

@@ -56,7 +56,8 @@ pub struct wsabi_message {
 ///   function of wsabi_options_on_release, unless this fails.
 ///
 /// WSABI_ERR_URL: the URL cannot be used. That a host does not exist or does
-/// not answer is an ERROR event.
+/// not answer is an ERROR event. Redirects are not followed; unlike in a
+/// browser, no port is blocked and no cookie is kept.
 ///
 /// # Safety
 ///

@@ -1,8 +1,10 @@
 //! What the tests of the Rust interface share.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod wire;
+
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -133,16 +135,54 @@ impl RawServer {
     }
 
     pub fn url(&self) -> String {
-        format!("ws://{}/", self.listener.local_addr().unwrap())
+        format!("ws://{}/", self.address())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
     }
 
     /// The next connection, after its request; and the response that accepts it.
     pub fn accept(&self) -> (TcpStream, Vec<u8>) {
-        let (mut stream, _) = self.listener.accept().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
+        let mut stream = self.accept_stream();
         let request = read_head(&mut stream);
         (stream, accepting_response(&request))
+    }
+
+    /// The next connection, of which nothing has been read.
+    pub fn accept_stream(&self) -> TcpStream {
+        let (stream, _) = self.listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    /// Whether nobody has connected whom the test has not accepted.
+    pub fn is_alone(&self) -> bool {
+        self.listener.set_nonblocking(true).unwrap();
+        let alone = self.listener.accept().is_err();
+        self.listener.set_nonblocking(false).unwrap();
+        alone
+    }
+}
+
+/// A port that refuses connections: bound, so that nobody else gets it, and not listened on.
+pub struct Nobody {
+    socket: socket2::Socket,
+}
+
+impl Nobody {
+    pub fn new() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&address.into()).unwrap();
+        Self { socket }
+    }
+
+    pub fn url(&self) -> String {
+        let address = self.socket.local_addr().unwrap();
+        format!("ws://{}/", address.as_socket().unwrap())
     }
 }
 

@@ -1,0 +1,118 @@
+//! The declarations of include/wsabi.h that the tests use, loaded from the shared library that
+//! was built together with them.
+
+use std::env::{self, consts};
+use std::ffi::{c_char, c_void};
+use std::sync::OnceLock;
+
+/// `wsabi_event`.
+#[repr(C)]
+pub struct RawEvent {
+    pub size: u32,
+    pub kind: i32,
+    pub handle: u64,
+    pub user_data: *mut c_void,
+    pub data: *const u8,
+    pub len: usize,
+    pub message_type: i32,
+    pub code: i32,
+    pub was_clean: i32,
+    pub reserved: i32,
+    pub value: u64,
+}
+
+/// `wsabi_message`.
+#[repr(C)]
+pub struct RawMessage {
+    pub data: *const c_void,
+    pub len: usize,
+    pub message_type: i32,
+    pub reserved: i32,
+}
+
+pub type Handler = unsafe extern "C" fn(*const RawEvent, *mut c_void);
+pub type Release = unsafe extern "C" fn(*mut c_void);
+
+macro_rules! functions {
+    ($($name:ident: $type:ty;)*) => {
+        /// The functions, named without their prefix. Those of numbers alone are safe to call:
+        /// any number is answered with a status.
+        pub struct Functions {
+            $(pub $name: $type,)*
+        }
+
+        impl Functions {
+            fn load(library: &'static libloading::Library) -> Self {
+                Self {
+                    // SAFETY: the header declares them so.
+                    $($name: *unsafe { library.get(concat!("wsabi_", stringify!($name))) }
+                        .expect(stringify!($name)),)*
+                }
+            }
+        }
+    };
+}
+
+functions! {
+    last_error: extern "C" fn() -> *const c_char;
+    status_name: extern "C" fn(i32) -> *const c_char;
+    runtime_new: unsafe extern "C" fn(u32, i32, *mut u64) -> i32;
+    runtime_shutdown: extern "C" fn(u64, i32) -> i32;
+    runtime_free: extern "C" fn(u64) -> i32;
+    options_new: unsafe extern "C" fn(*mut u64) -> i32;
+    options_free: extern "C" fn(u64) -> i32;
+    options_on_event: unsafe extern "C" fn(u64, i32, Option<Handler>) -> i32;
+    options_on_release: unsafe extern "C" fn(u64, Option<Release>) -> i32;
+    options_add_subprotocol: unsafe extern "C" fn(u64, *const u8, usize) -> i32;
+    options_add_header:
+        unsafe extern "C" fn(u64, *const u8, usize, *const u8, usize) -> i32;
+    options_set_origin: unsafe extern "C" fn(u64, *const u8, usize) -> i32;
+    options_set_max_message: extern "C" fn(u64, u64) -> i32;
+    options_set_max_buffered: extern "C" fn(u64, u64) -> i32;
+    options_set_max_frame: extern "C" fn(u64, u64) -> i32;
+    options_set_connect_timeout_ms: extern "C" fn(u64, u32) -> i32;
+    options_set_close_timeout_ms: extern "C" fn(u64, u32) -> i32;
+    options_set_ping_interval_ms: extern "C" fn(u64, u32) -> i32;
+    options_set_pong_timeout_ms: extern "C" fn(u64, u32) -> i32;
+    options_set_compression: extern "C" fn(u64, i32) -> i32;
+    options_set_compression_min: extern "C" fn(u64, u64) -> i32;
+    options_set_compression_level: extern "C" fn(u64, i32) -> i32;
+    options_set_compression_window: extern "C" fn(u64, i32, i32) -> i32;
+    options_set_compression_takeover: extern "C" fn(u64, i32, i32) -> i32;
+    socket_connect:
+        unsafe extern "C" fn(u64, *const u8, usize, u64, *mut c_void, *mut u64) -> i32;
+    socket_send_text: unsafe extern "C" fn(u64, *const u8, usize) -> i32;
+    socket_send_binary: unsafe extern "C" fn(u64, *const u8, usize) -> i32;
+    socket_send_many: unsafe extern "C" fn(u64, *const RawMessage, u32) -> i32;
+    socket_send_fragment: unsafe extern "C" fn(u64, i32, *const u8, usize, i32) -> i32;
+    socket_ping: unsafe extern "C" fn(u64, *const u8, usize) -> i32;
+    socket_close: unsafe extern "C" fn(u64, i32, *const u8, usize) -> i32;
+    socket_abort: extern "C" fn(u64) -> i32;
+    socket_pause: extern "C" fn(u64) -> i32;
+    socket_resume: extern "C" fn(u64) -> i32;
+    socket_release: extern "C" fn(u64) -> i32;
+    socket_ready_state: extern "C" fn(u64) -> i32;
+    socket_buffered_amount: extern "C" fn(u64) -> i64;
+    socket_fact: unsafe extern "C" fn(u64, i32, *mut u8, usize) -> i64;
+    socket_response_status: extern "C" fn(u64) -> i32;
+    socket_response_header:
+        unsafe extern "C" fn(u64, *const u8, usize, *mut u8, usize) -> i64;
+    server_listen:
+        unsafe extern "C" fn(u64, *const u8, usize, u64, *mut c_void, *mut u64) -> i32;
+    server_port: extern "C" fn(u64) -> i32;
+    server_close: extern "C" fn(u64) -> i32;
+}
+
+/// The functions of the library, loaded at the first call and kept for ever.
+pub fn functions() -> &'static Functions {
+    static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
+    FUNCTIONS.get_or_init(|| {
+        // `cargo test` renews the library beside the test, and not always the one a level up.
+        let name = format!("{}wsabi{}", consts::DLL_PREFIX, consts::DLL_SUFFIX);
+        let path = env::current_exe().unwrap().with_file_name(name);
+        // SAFETY: the library's initialisers do nothing.
+        let library = unsafe { libloading::Library::new(&path) };
+        let library = library.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Functions::load(Box::leak(Box::new(library)))
+    })
+}

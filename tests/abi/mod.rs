@@ -1,0 +1,63 @@
+//! The library as programs have it: its shared object, called through the functions of the header.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(unsafe_code, reason = "the C interface is made of pointers")]
+
+mod events;
+mod functions;
+mod objects;
+
+use std::ffi::{CStr, c_char};
+
+pub use events::{Close, Events, Seen};
+pub use functions::functions;
+pub use objects::{Client, Options, Runtime, Socket};
+
+pub const OK: i32 = 0;
+pub const ERR_ARGUMENT: i32 = -1;
+pub const ERR_HANDLE: i32 = -2;
+pub const ERR_STATE: i32 = -3;
+pub const ERR_CLOSED: i32 = -4;
+pub const ERR_URL: i32 = -5;
+pub const ERR_BUFFER_FULL: i32 = -6;
+pub const ERR_TOO_BIG: i32 = -7;
+pub const ERR_CONNECT: i32 = -11;
+pub const ERR_HTTP: i32 = -14;
+pub const ERR_HANDSHAKE: i32 = -15;
+pub const ERR_PROTOCOL: i32 = -16;
+pub const ERR_ENCODING: i32 = -17;
+pub const ERR_TIMEOUT: i32 = -18;
+pub const ERR_IO: i32 = -19;
+pub const ERR_ABORTED: i32 = -20;
+
+pub const CONNECTING: i32 = 0;
+pub const OPEN: i32 = 1;
+pub const CLOSING: i32 = 2;
+pub const CLOSED: i32 = 3;
+
+pub const TEXT: i32 = 1;
+pub const BINARY: i32 = 2;
+
+pub const FACT_URL: i32 = 1;
+pub const FACT_SUBPROTOCOL: i32 = 2;
+pub const FACT_EXTENSIONS: i32 = 3;
+
+/// The latest failure of this thread, for a message.
+pub fn last_error() -> String {
+    text_at((functions().last_error)())
+}
+
+/// The name of a status, for a message.
+pub fn status_name(status: i32) -> String {
+    text_at((functions().status_name)(status))
+}
+
+#[track_caller]
+pub fn expect_ok(status: i32) {
+    assert_eq!(status, OK, "{}: {}", status_name(status), last_error());
+}
+
+fn text_at(text: *const c_char) -> String {
+    // SAFETY: it is NUL-terminated and lives until the next failure of this thread.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_string_lossy().into_owned()
+}
