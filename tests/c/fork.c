@@ -1,8 +1,23 @@
 /* fork(): in the child the parent's handles answer WSABI_ERR_FORKED and a runtime of its own works;
- * the parent notices nothing. */
+ * the parent notices nothing. exec(): no descriptor of the library comes along. */
 #include "pair.h"
 
+#include <fcntl.h>
 #include <sys/wait.h>
+
+#define DESCRIPTORS 256
+
+/* How this program was called, and which descriptors were open then: a '+' or '-' for each. */
+static const char *program;
+static char open_at_start[DESCRIPTORS + 1];
+
+static void list_descriptors(char list[DESCRIPTORS + 1])
+{
+    int fd;
+    for (fd = 0; fd < DESCRIPTORS; fd++)
+        list[fd] = fcntl(fd, F_GETFD) < 0 ? '-' : '+';
+    list[DESCRIPTORS] = 0;
+}
 
 static void check_parents_handles(const pair *it)
 {
@@ -67,14 +82,24 @@ static void check_default_runtime(void)
     recorder_free(&at_client);
 }
 
-/* Ends with a signal if anything in the child hangs. */
+/* Ends with a signal if anything in the child hangs, and otherwise becomes this program again. */
 static void live_as_a_child(const pair *parents)
 {
     alarm((unsigned)(DEADLINE_MS / 1000 * slowness()));
     check_parents_handles(parents);
     check_runtime_of_its_own();
     check_default_runtime();
-    exit(0);
+    execl(program, program, open_at_start, (char *)NULL);
+    CHECK(!"exec works");
+}
+
+/* The life after exec: the descriptors have to be those from before the library was used. */
+static int compare_descriptors(const char *before)
+{
+    char now[DESCRIPTORS + 1];
+    list_descriptors(now);
+    CHECK(strcmp(now, before) == 0);
+    return 0;
 }
 
 static void echo(const wsabi_event *event, recorder *self)
@@ -121,11 +146,15 @@ static void fork_under_traffic(const pair *it)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     talker it;
     pthread_t thread;
     pair parents;
+    if (argc == 2)
+        return compare_descriptors(argv[1]);
+    program = argv[0];
+    list_descriptors(open_at_start);
     check_default_runtime();
     pair_init(&parents);
     parents.at_server.hook = echo;

@@ -44,6 +44,12 @@ CALL(set_close_timeout, wsabi_options_set_close_timeout_ms(handle, 1))
 CALL(set_ping_interval, wsabi_options_set_ping_interval_ms(handle, 1))
 CALL(set_pong_timeout, wsabi_options_set_pong_timeout_ms(handle, 1))
 CALL(set_idle_timeout, wsabi_options_set_idle_timeout_ms(handle, 1))
+CALL(set_max_connections, wsabi_options_set_max_connections(handle, 1))
+CALL(set_compression, wsabi_options_set_compression(handle, 1))
+CALL(set_compression_min, wsabi_options_set_compression_min(handle, 1))
+CALL(set_compression_level, wsabi_options_set_compression_level(handle, 1))
+CALL(set_compression_window, wsabi_options_set_compression_window(handle, 15, 15))
+CALL(set_compression_takeover, wsabi_options_set_compression_takeover(handle, 1, 1))
 
 CALL(send_text, wsabi_socket_send_text(handle, "a", 1))
 CALL(send_binary, wsabi_socket_send_binary(handle, "a", 1))
@@ -99,6 +105,12 @@ static const struct {
     {"set_ping_interval_ms", OPTIONS, 0, set_ping_interval},
     {"set_pong_timeout_ms", OPTIONS, 0, set_pong_timeout},
     {"set_idle_timeout_ms", OPTIONS, 0, set_idle_timeout},
+    {"set_max_connections", OPTIONS, 0, set_max_connections},
+    {"set_compression", OPTIONS, 0, set_compression},
+    {"set_compression_min", OPTIONS, 0, set_compression_min},
+    {"set_compression_level", OPTIONS, 0, set_compression_level},
+    {"set_compression_window", OPTIONS, 0, set_compression_window},
+    {"set_compression_takeover", OPTIONS, 0, set_compression_takeover},
     {"send_text", SOCKET, 0, send_text},
     {"send_binary", SOCKET, 0, send_binary},
     {"send_many", SOCKET, 0, send_many},

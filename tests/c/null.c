@@ -132,6 +132,23 @@ static void text_and_number_arguments(wsabi_options options)
     REFUSED(WSABI_ERR_ARGUMENT, "max_buffered", wsabi_options_set_max_buffered(options, 0));
 }
 
+static void compression_arguments(wsabi_options options)
+{
+    static const int32_t bad[] = {-1, 0, 16, INT32_MAX, INT32_MIN};
+    size_t i;
+    for (i = 0; i < COUNT_OF(bad); i++) {
+        REFUSED(WSABI_ERR_ARGUMENT, "", wsabi_options_set_compression_level(options, bad[i]));
+        REFUSED(WSABI_ERR_ARGUMENT, "", wsabi_options_set_compression_window(options, bad[i], 15));
+        REFUSED(WSABI_ERR_ARGUMENT, "", wsabi_options_set_compression_window(options, 15, bad[i]));
+    }
+    REFUSED(WSABI_ERR_ARGUMENT, "10", wsabi_options_set_compression_level(options, 10));
+    REFUSED(WSABI_ERR_ARGUMENT, "8", wsabi_options_set_compression_window(options, 8, 15));
+    REFUSED(WSABI_ERR_ARGUMENT, "2", wsabi_options_set_compression(options, 2));
+    REFUSED(WSABI_ERR_ARGUMENT, "-1", wsabi_options_set_compression(options, -1));
+    REFUSED(WSABI_ERR_ARGUMENT, "2", wsabi_options_set_compression_takeover(options, 2, 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "2", wsabi_options_set_compression_takeover(options, 0, 2));
+}
+
 static void connect_arguments(wsabi_runtime runtime, wsabi_options options, recorder *user_data)
 {
     static const char *const bad[] = {
@@ -339,6 +356,7 @@ int main(void)
     subprotocol_arguments(options);
     header_arguments(options);
     text_and_number_arguments(options);
+    compression_arguments(options);
     CHECK_OK(wsabi_options_free(options));
     a_refused_connect_reaches_nobody();
     bad_arguments_leave_an_open_socket_as_it_is();

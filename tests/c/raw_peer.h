@@ -198,14 +198,19 @@ static inline int raw_accept_websocket(int listener)
     return fd;
 }
 
+static inline void raw_request_upgrade(int fd)
+{
+    CHECK(raw_send_text(fd, "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+}
+
 /* Connects and upgrades. */
 static inline int raw_connect_websocket(int port)
 {
     char head[4096];
     int fd = raw_connect(port);
-    CHECK(raw_send_text(fd, "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-                            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+    raw_request_upgrade(fd);
     raw_receive_head(fd, head, sizeof head);
     CHECK(strncmp(head, "HTTP/1.1 101 ", 13) == 0);
     CHECK(strstr(head, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") != NULL);

@@ -137,11 +137,33 @@ static void whoever_breaks_the_protocol_is_told_and_dropped(void)
     }
 }
 
+static void a_full_server_refuses_until_somebody_leaves(void)
+{
+    char head[1024];
+    pair it;
+    int first, second;
+    pair_init(&it);
+    CHECK_OK(wsabi_options_set_max_connections(it.server_options, 1));
+    it.server = listen_on_loopback(it.runtime, it.server_options, &it.at_server);
+    first = raw_connect_websocket(wsabi_server_port(it.server));
+    second = raw_connect(wsabi_server_port(it.server));
+    raw_request_upgrade(second);
+    raw_receive_head(second, head, sizeof head);
+    CHECK(strncmp(head, "HTTP/1.1 503 ", 13) == 0);
+    raw_wait_for_end(second);
+    close(second);
+    close(first);
+    wait_for_close(&it.at_server);
+    check_still_serving(&it);
+    pair_free(&it);
+}
+
 int main(void)
 {
     a_stranger_who_says_nothing_is_shown_out();
     requests_that_are_no_upgrade_are_refused();
     strangers_who_die_in_their_request_are_forgotten();
     whoever_breaks_the_protocol_is_told_and_dropped();
+    a_full_server_refuses_until_somebody_leaves();
     return 0;
 }
