@@ -3,56 +3,49 @@
 /// The four bytes that a frame's payload is combined with.
 pub type Key = [u8; 4];
 
-/// One step of the vectorised loops: as many bytes as the widest registers hold.
-const LANES: usize = 32;
-
 /// A key that no peer and no script can foresee (RFC 6455 §10.3), from a generator in user
 /// space: a system call for each frame would cost more than the frame.
 pub fn fresh_key() -> Key {
-    rand::random()
+    // As one number: an array would take one from the generator for each of its bytes.
+    rand::random::<u32>().to_ne_bytes()
 }
 
 /// Masks or unmasks `bytes` in place. They begin `offset` bytes into the frame's payload.
+#[inline]
 pub fn apply(key: Key, offset: usize, bytes: &mut [u8]) {
-    let wide = widen(rotate(key, offset));
-    let (chunks, rest) = bytes.as_chunks_mut::<LANES>();
-    for chunk in chunks {
-        for (byte, mask) in chunk.iter_mut().zip(wide) {
-            *byte ^= mask;
-        }
+    let key = rotate(key, offset);
+    // The compiler makes vectors of the words; a loop over bytes would stay one for short rests.
+    let (words, rest) = bytes.as_chunks_mut::<4>();
+    for word in words {
+        *word = masked(*word, key);
     }
-    for (byte, mask) in rest.iter_mut().zip(wide) {
+    for (byte, mask) in rest.iter_mut().zip(key) {
         *byte ^= mask;
     }
 }
 
 /// Copies `from` to `to`, which is as long, and masks it on the way.
+#[inline]
 pub fn copy(key: Key, offset: usize, from: &[u8], to: &mut [u8]) {
     debug_assert_eq!(from.len(), to.len());
-    let wide = widen(rotate(key, offset));
-    let (from_chunks, from_rest) = from.as_chunks::<LANES>();
-    let (to_chunks, to_rest) = to.as_chunks_mut::<LANES>();
-    for (to, from) in to_chunks.iter_mut().zip(from_chunks) {
-        for ((to, from), mask) in to.iter_mut().zip(from).zip(wide) {
-            *to = from ^ mask;
-        }
+    let key = rotate(key, offset);
+    let (from_words, from_rest) = from.as_chunks::<4>();
+    let (to_words, to_rest) = to.as_chunks_mut::<4>();
+    for (to, from) in to_words.iter_mut().zip(from_words) {
+        *to = masked(*from, key);
     }
-    for ((to, from), mask) in to_rest.iter_mut().zip(from_rest).zip(wide) {
+    for ((to, from), mask) in to_rest.iter_mut().zip(from_rest).zip(key) {
         *to = from ^ mask;
     }
+}
+
+fn masked(word: [u8; 4], key: Key) -> [u8; 4] {
+    (u32::from_ne_bytes(word) ^ u32::from_ne_bytes(key)).to_ne_bytes()
 }
 
 fn rotate(mut key: Key, offset: usize) -> Key {
     key.rotate_left(offset & 3);
     key
-}
-
-fn widen(key: Key) -> [u8; LANES] {
-    let mut wide = [0; LANES];
-    for quad in wide.as_chunks_mut::<4>().0 {
-        *quad = key;
-    }
-    wide
 }
 
 #[cfg(test)]
