@@ -70,7 +70,7 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
         gate.attach(Arc::new(move |event: Event<'_>| {
-            log.lock().push(format!("{event:?}"))
+            log.lock().push(format!("{event:?}"));
         }));
         (gate, seen)
     }

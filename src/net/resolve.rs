@@ -125,7 +125,7 @@ mod tests {
             let sender = sender.clone();
             resolver
                 .resolve("127.0.0.1", port, move |it| {
-                    sender.send((port, it)).unwrap()
+                    sender.send((port, it)).unwrap();
                 })
                 .unwrap();
         }
@@ -149,7 +149,7 @@ mod tests {
         let (sender, receiver) = unbounded();
         resolver
             .resolve("nonexistent.invalid", 80, move |it| {
-                sender.send(it).unwrap()
+                sender.send(it).unwrap();
             })
             .unwrap();
         assert!(

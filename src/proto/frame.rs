@@ -176,33 +176,34 @@ impl Header {
     }
 
     /// Writes the header, and returns how many of the bytes it takes.
+    #[inline]
     pub fn format(&self) -> ([u8; MAX_HEADER], usize) {
-        let mut bytes = [0; MAX_HEADER];
-        let mut used = 0usize;
-        let mut put = |piece: &[u8]| {
-            let end = used.saturating_add(piece.len());
-            if let Some(room) = bytes.get_mut(used..end) {
-                room.copy_from_slice(piece);
-            }
-            used = end;
-        };
         let first = u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode.bits();
-        let masked = u8::from(self.mask.is_some()) << 7;
+        let (masked, key_len) = match self.mask {
+            Some(_) => (0x80, 4),
+            None => (0, 0),
+        };
+        let [k0, k1, k2, k3] = self.mask.unwrap_or_default();
         match (u8::try_from(self.len), u16::try_from(self.len)) {
-            (Ok(len @ 0..=125), _) => put(&[first, masked | len]),
+            (Ok(len @ 0..=125), _) => {
+                let second = masked | len;
+                let bytes = [first, second, k0, k1, k2, k3, 0, 0, 0, 0, 0, 0, 0, 0];
+                (bytes, 2usize.saturating_add(key_len))
+            }
             (_, Ok(len)) => {
-                let [high, low] = len.to_be_bytes();
-                put(&[first, masked | 126, high, low]);
+                let (second, [l0, l1]) = (masked | 126, len.to_be_bytes());
+                let bytes = [first, second, l0, l1, k0, k1, k2, k3, 0, 0, 0, 0, 0, 0];
+                (bytes, 4usize.saturating_add(key_len))
             }
             _ => {
-                put(&[first, masked | 127]);
-                put(&self.len.to_be_bytes());
+                let second = masked | 127;
+                let [l0, l1, l2, l3, l4, l5, l6, l7] = self.len.to_be_bytes();
+                let bytes = [
+                    first, second, l0, l1, l2, l3, l4, l5, l6, l7, k0, k1, k2, k3,
+                ];
+                (bytes, 10usize.saturating_add(key_len))
             }
         }
-        if let Some(key) = self.mask {
-            put(&key);
-        }
-        (bytes, used)
     }
 }
 

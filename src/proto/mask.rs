@@ -8,9 +8,6 @@ use rand::{RngExt, SeedableRng};
 /// The four bytes that a frame's payload is combined with.
 pub type Key = [u8; 4];
 
-/// One step of the vectorised loops: as many bytes as the widest registers hold.
-const LANES: usize = 32;
-
 thread_local! {
     /// A generator in user space: a system call for each frame would cost more than the frame.
     static KEYS: RefCell<Option<StdRng>> = const { RefCell::new(None) };
@@ -20,10 +17,12 @@ thread_local! {
 pub fn fresh_key() -> Key {
     let key = KEYS.try_with(|keys| {
         let mut keys = keys.borrow_mut();
-        keys.get_or_insert_with(seeded).random()
+        // As one number: an array would take one from the generator for each of its bytes.
+        keys.get_or_insert_with(seeded).random::<u32>()
     });
     // A thread that ends, and still sends, has no generator any more.
-    key.unwrap_or_else(|_| seeded().random())
+    key.unwrap_or_else(|_| seeded().random::<u32>())
+        .to_ne_bytes()
 }
 
 #[cfg_attr(
@@ -38,46 +37,41 @@ fn seeded() -> StdRng {
 }
 
 /// Masks or unmasks `bytes` in place. They begin `offset` bytes into the frame's payload.
+#[inline]
 pub fn apply(key: Key, offset: usize, bytes: &mut [u8]) {
-    let wide = widen(rotate(key, offset));
-    let (chunks, rest) = bytes.as_chunks_mut::<LANES>();
-    for chunk in chunks {
-        for (byte, mask) in chunk.iter_mut().zip(wide) {
-            *byte ^= mask;
-        }
+    let key = rotate(key, offset);
+    // The compiler makes vectors of the words; a loop over bytes would stay one for short rests.
+    let (words, rest) = bytes.as_chunks_mut::<4>();
+    for word in words {
+        *word = masked(*word, key);
     }
-    for (byte, mask) in rest.iter_mut().zip(wide) {
+    for (byte, mask) in rest.iter_mut().zip(key) {
         *byte ^= mask;
     }
 }
 
 /// Copies `from` to `to`, which is as long, and masks it on the way.
+#[inline]
 pub fn copy(key: Key, offset: usize, from: &[u8], to: &mut [u8]) {
     debug_assert_eq!(from.len(), to.len());
-    let wide = widen(rotate(key, offset));
-    let (from_chunks, from_rest) = from.as_chunks::<LANES>();
-    let (to_chunks, to_rest) = to.as_chunks_mut::<LANES>();
-    for (to, from) in to_chunks.iter_mut().zip(from_chunks) {
-        for ((to, from), mask) in to.iter_mut().zip(from).zip(wide) {
-            *to = from ^ mask;
-        }
+    let key = rotate(key, offset);
+    let (from_words, from_rest) = from.as_chunks::<4>();
+    let (to_words, to_rest) = to.as_chunks_mut::<4>();
+    for (to, from) in to_words.iter_mut().zip(from_words) {
+        *to = masked(*from, key);
     }
-    for ((to, from), mask) in to_rest.iter_mut().zip(from_rest).zip(wide) {
+    for ((to, from), mask) in to_rest.iter_mut().zip(from_rest).zip(key) {
         *to = from ^ mask;
     }
+}
+
+fn masked(word: [u8; 4], key: Key) -> [u8; 4] {
+    (u32::from_ne_bytes(word) ^ u32::from_ne_bytes(key)).to_ne_bytes()
 }
 
 fn rotate(mut key: Key, offset: usize) -> Key {
     key.rotate_left(offset & 3);
     key
-}
-
-fn widen(key: Key) -> [u8; LANES] {
-    let mut wide = [0; LANES];
-    for quad in wide.as_chunks_mut::<4>().0 {
-        *quad = key;
-    }
-    wide
 }
 
 #[cfg(test)]

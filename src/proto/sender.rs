@@ -191,12 +191,12 @@ impl Encoding<'_> {
 
     /// How many bytes all that is left takes in a buffer, at most.
     pub fn wire_len(&self) -> usize {
-        let frames = self
-            .rest
-            .len()
-            .checked_div(self.max_frame)
-            .unwrap_or(0)
-            .saturating_add(1);
+        let frames = if self.rest.len() <= self.max_frame {
+            1
+        } else {
+            let full = self.rest.len().checked_div(self.max_frame);
+            full.unwrap_or(0).saturating_add(1)
+        };
         self.rest
             .len()
             .saturating_add(frames.saturating_mul(MAX_HEADER))
@@ -205,6 +205,9 @@ impl Encoding<'_> {
     /// Appends headers and at most `payload` bytes of payload to `out`, copied and masked in one
     /// pass.
     pub fn write(&mut self, payload: usize, out: &mut Buffer) -> Result<(), OutOfMemory> {
+        if !self.begun && self.rest.len() <= self.max_frame.min(payload) {
+            return self.write_whole(out);
+        }
         let mut allowance = payload;
         while !self.is_done() && (allowance > 0 || self.rest.is_empty()) {
             if self.frame_left == 0 {
@@ -229,21 +232,45 @@ impl Encoding<'_> {
         Ok(())
     }
 
-    fn write_header(&mut self, out: &mut Buffer) -> Result<(), OutOfMemory> {
-        let len = self.rest.len().min(self.max_frame);
-        // RFC 6455 §5.3: the mask is fresh for every frame.
-        let mask = (self.role == Role::Client).then(mask::fresh_key);
-        let header = Header {
-            fin: self.fin && len == self.rest.len(),
+    /// Appends all in one frame: what happens to nearly every message.
+    fn write_whole(&mut self, out: &mut Buffer) -> Result<(), OutOfMemory> {
+        let payload = std::mem::take(&mut self.rest);
+        let header = self.header(payload.len(), true);
+        let (bytes, used) = header.format();
+        let end = used.saturating_add(payload.len());
+        let room = out.spare(bytes.len().saturating_add(payload.len()))?;
+        // Copying an array is a matter of two registers, copying a slice one of a call.
+        if let Some(room) = room.first_chunk_mut() {
+            *room = bytes;
+        }
+        let room = room.get_mut(used..end).unwrap_or_default();
+        match header.mask {
+            None => room.copy_from_slice(payload),
+            Some(key) => mask::copy(key, 0, payload, room),
+        }
+        out.fill(end);
+        self.begun = true;
+        Ok(())
+    }
+
+    fn header(&mut self, len: usize, last: bool) -> Header {
+        Header {
+            fin: self.fin && last,
             rsv1: std::mem::take(&mut self.compressed),
             opcode: self.opcode,
-            mask,
+            // RFC 6455 §5.3: the mask is fresh for every frame.
+            mask: (self.role == Role::Client).then(mask::fresh_key),
             len: len as u64,
-        };
+        }
+    }
+
+    fn write_header(&mut self, out: &mut Buffer) -> Result<(), OutOfMemory> {
+        let len = self.rest.len().min(self.max_frame);
+        let header = self.header(len, len == self.rest.len());
         let (bytes, used) = header.format();
         out.append(bytes.get(..used).unwrap_or_default())?;
         self.begun = true;
-        self.key = mask;
+        self.key = header.mask;
         self.offset = 0;
         self.frame_left = len;
         self.opcode = Opcode::Continuation;

@@ -976,7 +976,7 @@ fn agree(
     let (Some(config), Some(offers)) = (&settings.compression, upgrade.extensions()) else {
         return Ok(None);
     };
-    deflate::accept(config, &offers).map_err(|sentence| Refusal::malformed(sentence))
+    deflate::accept(config, &offers).map_err(Refusal::malformed)
 }
 
 /// What the system says of a socket.
