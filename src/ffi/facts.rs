@@ -137,7 +137,7 @@ pub unsafe extern "C" fn wsabi_socket_response_header(
         // SAFETY: by contract of this function.
         let room = unsafe { Room::new(buf, cap) }?;
         // SAFETY: as above.
-        let name = unsafe { input::text("name", name, len) }?;
+        let name = unsafe { input::setting("name", name, len) }?;
         let value = find_socket(socket)?.socket.response_header(name)?;
         Ok(room.fill(value.as_deref().unwrap_or_default()))
     })

@@ -82,6 +82,20 @@ pub(super) unsafe fn text_bytes<'a>(
     Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
+/// Text that will be compared or written where a NUL would be a trap.
+///
+/// # Safety
+///
+/// As for `text`.
+pub(super) unsafe fn setting<'a>(name: &str, text: *const c_char, len: usize) -> Result<&'a str> {
+    // SAFETY: the same contract.
+    let text = unsafe { self::text(name, text, len) }?;
+    if let Some(offset) = text.bytes().position(|byte| byte == 0) {
+        return Err(argument(format!("{name} has a NUL at offset {offset}")));
+    }
+    Ok(text)
+}
+
 /// The kind of a message that is sent, and whether it is to stay uncompressed.
 pub(super) fn message_type(name: &str, number: i32) -> Result<(MessageKind, bool)> {
     let kind = match number & !WSABI_PLAIN {
@@ -176,6 +190,17 @@ mod tests {
             assert_eq!(sentence(null), "text is NULL");
             let cut = text("text", long.as_ptr(), 5);
             assert_eq!(sentence(cut), "text is not UTF-8: the byte at offset 3");
+        }
+    }
+
+    #[test]
+    fn settings_have_no_nul() {
+        // SAFETY: literals of these lengths.
+        unsafe {
+            assert_eq!(setting("name", c"ab".as_ptr(), 2).unwrap(), "ab");
+            let inner = setting("name", c"ab".as_ptr(), 3);
+            assert_eq!(sentence(inner), "name has a NUL at offset 2");
+            assert_eq!(text("text", c"ab".as_ptr(), 3).unwrap(), "ab\0");
         }
     }
 

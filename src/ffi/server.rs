@@ -53,7 +53,7 @@ pub unsafe extern "C" fn wsabi_server_listen(
         // SAFETY: by contract of this function.
         let server_out = unsafe { Out::new("server_out", server_out) }?;
         // SAFETY: as above.
-        let url = unsafe { input::text("url", url, len) }?;
+        let url = unsafe { input::setting("url", url, len) }?;
         let owner = find_runtime(runtime)?;
         let options = snapshot(options)?;
         let reservation = Reservation::<Arc<ServerEntry>>::new()?;

@@ -33,7 +33,7 @@ pub unsafe extern "C" fn wsabi_options_add_subprotocol(
 ) -> i32 {
     guard(|| {
         // SAFETY: by contract of this function.
-        let name = unsafe { input::text("name", name, len) }?;
+        let name = unsafe { input::setting("name", name, len) }?;
         change(options, |settings| settings.add_subprotocol(name))
     })
 }
@@ -58,9 +58,9 @@ pub unsafe extern "C" fn wsabi_options_add_header(
 ) -> i32 {
     guard(|| {
         // SAFETY: by contract of this function.
-        let name = unsafe { input::text("name", name, name_len) }?;
+        let name = unsafe { input::setting("name", name, name_len) }?;
         // SAFETY: as above.
-        let value = unsafe { input::text("value", value, value_len) }?;
+        let value = unsafe { input::setting("value", value, value_len) }?;
         change(options, |settings| settings.add_header(name, value))
     })
 }
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn wsabi_options_set_origin(
 ) -> i32 {
     guard(|| {
         // SAFETY: by contract of this function.
-        let text = unsafe { input::text("text", text, len) }?;
+        let text = unsafe { input::setting("text", text, len) }?;
         change(options, |settings| settings.set_origin(text))
     })
 }
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn wsabi_options_set_user_agent(
 ) -> i32 {
     guard(|| {
         // SAFETY: by contract of this function.
-        let text = unsafe { input::text("text", text, len) }?;
+        let text = unsafe { input::setting("text", text, len) }?;
         change(options, |settings| settings.set_user_agent(text))
     })
 }

@@ -76,7 +76,7 @@ pub unsafe extern "C" fn wsabi_socket_connect(
         // SAFETY: by contract of this function.
         let socket_out = unsafe { Out::new("socket_out", socket_out) }?;
         // SAFETY: as above.
-        let url = unsafe { input::text("url", url, len) }?;
+        let url = unsafe { input::setting("url", url, len) }?;
         let owner = find_runtime(runtime)?;
         let options = snapshot(options)?;
 
