@@ -76,10 +76,10 @@ impl Mailbox {
         if unheard.is_some() {
             return false;
         }
-        if self.asleep.swap(false, Ordering::SeqCst)
-            && let Err(error) = self.waker.wake()
-        {
-            log::error!("a worker cannot be woken: {error}");
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            // It cannot fail while the worker lives, and the caller may hold a lock, so that a log
+            // handler must not run here.
+            let _ = self.waker.wake();
         }
         true
     }

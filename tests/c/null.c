@@ -162,7 +162,7 @@ static void connect_arguments(wsabi_runtime runtime, wsabi_options options, reco
     for (i = 0; i < COUNT_OF(bad); i++)
         REFUSED(WSABI_ERR_URL, bad[i],
                 wsabi_socket_connect(runtime, bad[i], none, options, user_data, &socket));
-    REFUSED(WSABI_ERR_URL, "ws://a",
+    REFUSED(WSABI_ERR_ARGUMENT, "url",
             wsabi_socket_connect(runtime, "ws://a\0b/", 9, options, user_data, &socket));
     REFUSED(WSABI_ERR_URL, "", wsabi_socket_connect(runtime, NULL, 0, options, user_data, &socket));
     REFUSED(WSABI_ERR_ARGUMENT, "url",

@@ -11,8 +11,11 @@ use crate::pair::{Pair, ROLES, Role};
 use crate::support::wire::{self, FIN};
 use crate::support::{PATIENCE, RawServer, wait_until};
 
+/// A way to send.
+type Send = fn(Socket) -> i32;
+
 /// Every way to send, with its name.
-const SENDS: [(&str, fn(Socket) -> i32); 5] = [
+const SENDS: [(&str, Send); 5] = [
     ("text", |socket| socket.send_text("text")),
     ("binary", |socket| socket.send_binary(b"binary")),
     ("many", |socket| {

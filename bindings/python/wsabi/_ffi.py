@@ -166,6 +166,11 @@ wsabi_options_set_close_timeout_ms = _declare("wsabi_options_set_close_timeout_m
 wsabi_options_set_ping_interval_ms = _declare("wsabi_options_set_ping_interval_ms", c_int32, [c_uint64, c_uint32], _check)
 wsabi_options_set_pong_timeout_ms = _declare("wsabi_options_set_pong_timeout_ms", c_int32, [c_uint64, c_uint32], _check)
 wsabi_options_set_idle_timeout_ms = _declare("wsabi_options_set_idle_timeout_ms", c_int32, [c_uint64, c_uint32], _check)
+wsabi_options_set_compression = _declare("wsabi_options_set_compression", c_int32, [c_uint64, c_int32], _check)
+wsabi_options_set_compression_min = _declare("wsabi_options_set_compression_min", c_int32, [c_uint64, c_uint64], _check)
+wsabi_options_set_compression_level = _declare("wsabi_options_set_compression_level", c_int32, [c_uint64, c_int32], _check)
+wsabi_options_set_compression_window = _declare("wsabi_options_set_compression_window", c_int32, [c_uint64, c_int32, c_int32], _check)
+wsabi_options_set_compression_takeover = _declare("wsabi_options_set_compression_takeover", c_int32, [c_uint64, c_int32, c_int32], _check)
 wsabi_options_set_max_connections = _declare("wsabi_options_set_max_connections", c_int32, [c_uint64, c_uint32], _check)
 
 wsabi_socket_connect = _declare("wsabi_socket_connect", c_int32, [c_uint64, c_char_p, c_size_t, c_uint64, c_void_p, POINTER(c_uint64)], _check)

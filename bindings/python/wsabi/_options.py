@@ -25,6 +25,16 @@ class Options(TypedDict, total=False):
     """How much may wait to be sent: 64 MiB."""
     max_frame: int
     """The largest frame that is sent; 0: messages are not split."""
+    compression: bool
+    """Whether permessage-deflate is offered or accepted: it is."""
+    compression_min: int
+    """Shorter messages stay uncompressed: 1 KiB."""
+    compression_level: int
+    """From 1, fast, to 9, small: 1."""
+    compression_window: tuple[int, int]
+    """The client's and the server's largest window, as powers of two from 9 to 15: 15, 15."""
+    compression_takeover: tuple[bool, bool]
+    """Whether the client and the server may refer to earlier messages: both may."""
     connect_timeout: float | None
     """From the start until the connection is open: 10 s."""
     close_timeout: float
@@ -100,6 +110,20 @@ def _set_number(function: Callable[..., Any], bits: int = 64) -> Callable[[int, 
     return lambda handle, name, value: function(handle, number(name, value, bits))
 
 
+def _set_flag(function: Callable[..., Any]) -> Callable[[int, str, Any], None]:
+    return lambda handle, name, value: function(handle, int(bool(value)))
+
+
+def _set_pair(function: Callable[..., Any]) -> Callable[[int, str, Any], None]:
+    """For the client's and the server's side."""
+
+    def set_pair(handle: int, name: str, value: Any) -> None:
+        client, server = value
+        function(handle, number(name, client, 31), number(name, server, 31))
+
+    return set_pair
+
+
 def _set_time(function: Callable[..., Any]) -> Callable[[int, str, Any], None]:
     return lambda handle, name, value: function(handle, milliseconds(name, value))
 
@@ -112,6 +136,11 @@ _SETTERS: dict[str, Callable[[int, str, Any], None]] = {
     "max_message": _set_number(_ffi.wsabi_options_set_max_message),
     "max_buffered": _set_number(_ffi.wsabi_options_set_max_buffered),
     "max_frame": _set_number(_ffi.wsabi_options_set_max_frame),
+    "compression": _set_flag(_ffi.wsabi_options_set_compression),
+    "compression_min": _set_number(_ffi.wsabi_options_set_compression_min),
+    "compression_level": _set_number(_ffi.wsabi_options_set_compression_level, bits=31),
+    "compression_window": _set_pair(_ffi.wsabi_options_set_compression_window),
+    "compression_takeover": _set_pair(_ffi.wsabi_options_set_compression_takeover),
     "connect_timeout": _set_time(_ffi.wsabi_options_set_connect_timeout_ms),
     "close_timeout": _set_time(_ffi.wsabi_options_set_close_timeout_ms),
     "ping_interval": _set_time(_ffi.wsabi_options_set_ping_interval_ms),
