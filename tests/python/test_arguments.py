@@ -39,8 +39,9 @@ class Constructors(support.TestCase):
             self.assertRefused(TypeError, "url", url=wrong)
 
     def test_subprotocols(self) -> None:
-        for name in ("", "a b", "a,b", "a\r\nb", "\u00e4", "a\0"):
+        for name in ("", "a b", "a,b", "a\r\nb", "\u00e4"):
             self.assertRefused(wsabi.ArgumentError, "subprotocol", subprotocols=[name])
+        self.assertRefused(wsabi.ArgumentError, "NUL", subprotocols=["a\0"])
         self.assertRefused(wsabi.ArgumentError, "CHAT", subprotocols=["chat", "CHAT"])
         self.assertRefused(TypeError, "subprotocol", subprotocols=[1])
         self.assertRefused(TypeError, "", subprotocols=1)
@@ -51,12 +52,12 @@ class Constructors(support.TestCase):
             ("a b", "x"),
             ("X", "a\r\nInjected: b"),
             ("X", "a\nb"),
-            ("X", "a\0b"),
             ("Host", "example.com"),
             ("Sec-WebSocket-Key", "x"),
         ):
             self.assertRefused(wsabi.ArgumentError, "header", headers={name: value})
             self.assertRefused(wsabi.ArgumentError, "header", headers=[(name, value)])
+        self.assertRefused(wsabi.ArgumentError, "NUL", headers={"X": "a\0b"})
         self.assertRefused(TypeError, "header", headers={"X": 1})
         self.assertRefused(TypeError, "header", headers={b"X": "y"})
         self.assertRefused(wsabi.ArgumentError, "", origin="a\r\nb")
