@@ -87,7 +87,7 @@ impl Case {
             _ if self.state == State::Closed => Outcome::Nothing,
             _ if self.is_malformed() => Outcome::Failure,
             // One zero is no code, and two are one that must not be sent.
-            8 if self.second % 128 > 0 => Outcome::Failure,
+            8 if self.second & 0x7f > 0 => Outcome::Failure,
             8 => Outcome::Close,
             9 => Outcome::Ping,
             10 => Outcome::Pong,
