@@ -4,6 +4,8 @@ use super::frame::Opcode;
 use super::*;
 use crate::error::Error;
 
+mod exhaustive;
+
 /// One end: what it sends is in `out`, what it receives it keeps.
 struct Peer {
     sender: Sender,

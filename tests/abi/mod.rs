@@ -1,5 +1,6 @@
 //! The library as programs have it: its shared object, called through the functions of the header.
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(unused_imports, reason = "the same")]
 #![allow(unsafe_code, reason = "the C interface is made of pointers")]
 
 mod events;

@@ -126,6 +126,12 @@ impl Options {
         self
     }
 
+    /// The same for those that set a number for the client and one for the server.
+    pub fn set_both<N>(self, setter: extern "C" fn(u64, N, N) -> i32, numbers: (N, N)) -> Self {
+        expect_ok(setter(self.0, numbers.0, numbers.1));
+        self
+    }
+
     /// Offers subprotocols, in order.
     pub fn offering(self, names: &[&str]) -> Self {
         for name in names {

@@ -1,0 +1,168 @@
+//! The other libraries: each sends every message back, in other pieces than it came.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::{self, JoinHandle};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tungstenite::protocol::WebSocketConfig;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::{Bytes, Error, Message, WebSocket};
+
+use crate::interpreters::{node_modules_with_ws, python_with_websockets};
+
+/// Whether the peer takes part in compression, which our side always offers or accepts.
+#[derive(Clone, Copy, Debug)]
+pub enum Compression {
+    Agreed,
+    Declined,
+}
+
+impl Compression {
+    pub const BOTH: &[Self] = &[Self::Declined, Self::Agreed];
+
+    /// Fails unless these are the extensions that were to be agreed on.
+    pub fn check(self, extensions: &str) {
+        let is_agreed = extensions.starts_with("permessage-deflate");
+        assert_eq!(is_agreed, matches!(self, Self::Agreed), "{extensions:?}");
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Agreed => "deflate",
+            Self::Declined => "none",
+        }
+    }
+}
+
+/// A peer that runs until its connection has ended.
+pub enum Peer {
+    Thread(JoinHandle<()>),
+    Process(Child),
+}
+
+impl Peer {
+    /// Waits for its end, which has to be a good one.
+    pub fn finish(self) {
+        match self {
+            Self::Thread(thread) => thread.join().unwrap(),
+            Self::Process(mut child) => assert!(child.wait().unwrap().success()),
+        }
+    }
+}
+
+pub fn tungstenite_server(seed: u64, _: Compression) -> Option<(Peer, u16)> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let peer = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        echo(
+            tungstenite::accept_with_config(stream, Some(config())).unwrap(),
+            seed,
+        );
+    });
+    Some((Peer::Thread(peer), port))
+}
+
+pub fn tungstenite_client(seed: u64, _: Compression, port: u16) -> Option<Peer> {
+    let peer = thread::spawn(move || {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let url = format!("ws://127.0.0.1:{port}/");
+        let (socket, _) =
+            tungstenite::client::client_with_config(url, stream, Some(config())).unwrap();
+        echo(socket, seed);
+    });
+    Some(Peer::Thread(peer))
+}
+
+pub fn websockets_server(seed: u64, compression: Compression) -> Option<(Peer, u16)> {
+    Some(serve(websockets("server", seed, compression)))
+}
+
+pub fn websockets_client(seed: u64, compression: Compression, port: u16) -> Option<Peer> {
+    Some(connect(websockets("client", seed, compression), port))
+}
+
+pub fn ws_server(seed: u64, compression: Compression) -> Option<(Peer, u16)> {
+    Some(serve(ws("server", seed, compression)?))
+}
+
+pub fn ws_client(seed: u64, compression: Compression, port: u16) -> Option<Peer> {
+    Some(connect(ws("client", seed, compression)?, port))
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(None)
+        .max_frame_size(None)
+}
+
+fn echo(mut socket: WebSocket<TcpStream>, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    loop {
+        let (kind, data) = match socket.read() {
+            Ok(Message::Text(text)) => (Data::Text, Bytes::from(text)),
+            Ok(Message::Binary(data)) => (Data::Binary, data),
+            Ok(_) => continue,
+            Err(Error::ConnectionClosed) => return,
+            Err(error) => panic!("tungstenite: {error}"),
+        };
+        let mut cuts: Vec<usize> = (0..random.random_range(0..6))
+            .map(|_| random.random_range(0..=data.len()))
+            .collect();
+        cuts.sort_unstable();
+        cuts.push(data.len());
+        let mut start = 0;
+        for (number, end) in cuts.iter().enumerate() {
+            let kind = if number == 0 { kind } else { Data::Continue };
+            let piece = data.slice(start..*end);
+            let frame = Frame::message(piece, OpCode::Data(kind), number + 1 == cuts.len());
+            socket.send(Message::Frame(frame)).unwrap();
+            if random.random_bool(0.3) {
+                socket
+                    .send(Message::Ping(data.slice(start..(start + 125).min(*end))))
+                    .unwrap();
+            }
+            start = *end;
+        }
+    }
+}
+
+fn websockets(role: &str, seed: u64, compression: Compression) -> Command {
+    let mut command = Command::new(python_with_websockets());
+    command.arg(peer("echo.py"));
+    command.args([role, &seed.to_string(), compression.name()]);
+    command
+}
+
+fn ws(role: &str, seed: u64, compression: Compression) -> Option<Command> {
+    let modules = node_modules_with_ws()?;
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", modules).arg(peer("echo.cjs"));
+    command.args([role, &seed.to_string(), compression.name()]);
+    Some(command)
+}
+
+fn peer(name: &str) -> impl AsRef<std::ffi::OsStr> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/peers")
+        .join(name)
+}
+
+/// Starts a server, which prints its port.
+fn serve(mut command: Command) -> (Peer, u16) {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut output: BufReader<ChildStdout> = BufReader::new(child.stdout.take().unwrap());
+    let mut port = String::new();
+    output.read_line(&mut port).unwrap();
+    (Peer::Process(child), port.trim().parse().unwrap())
+}
+
+fn connect(mut command: Command, port: u16) -> Peer {
+    let url = format!("ws://127.0.0.1:{port}/");
+    Peer::Process(command.arg(url).spawn().unwrap())
+}

@@ -1,0 +1,91 @@
+//! Interpreters of other languages with the packages that tests need, installed once into the
+//! target directory.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// Python with the package `websockets`.
+pub fn python_with_websockets() -> PathBuf {
+    static PYTHON: LazyLock<PathBuf> = LazyLock::new(install_python);
+    PYTHON.clone()
+}
+
+/// The directory of node_modules with the package `ws`. None, after a word about it, if Node.js or
+/// npm is not installed.
+pub fn node_modules_with_ws() -> Option<PathBuf> {
+    static MODULES: LazyLock<Option<PathBuf>> = LazyLock::new(install_ws);
+    if MODULES.is_none() {
+        println!("skipped: node and npm are not installed");
+    }
+    MODULES.clone()
+}
+
+fn install_python() -> PathBuf {
+    let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let python = environment.join("bin").join("python");
+    let is_complete = Command::new(&python)
+        .args(["-c", "import websockets"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !is_complete {
+        run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&environment),
+            "the tests need python3 with venv and pip (Debian: python3-venv)",
+        );
+        run(
+            Command::new(&python).args(["-m", "pip", "install", "--quiet", "websockets"]),
+            "the tests need the package websockets, and pip cannot install it",
+        );
+    }
+    python
+}
+
+fn install_ws() -> Option<PathBuf> {
+    let is_there = |program: &str| {
+        let output = Command::new(program).arg("--version").output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !is_there("node") || !is_there("npm") {
+        return None;
+    }
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node");
+    let modules = directory.join("node_modules");
+    if !modules.join("ws").join("package.json").exists() {
+        fs::create_dir_all(&directory).unwrap();
+        run(
+            Command::new("npm")
+                .args([
+                    "install",
+                    "--silent",
+                    "--no-save",
+                    "--no-audit",
+                    "--no-fund",
+                ])
+                .arg("--prefix")
+                .arg(&directory)
+                .arg("ws"),
+            "the tests need the package ws, and npm cannot install it",
+        );
+    }
+    Some(modules)
+}
+
+/// Runs a command that has to succeed.
+#[track_caller]
+pub fn run(command: &mut Command, complaint: &str) {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{complaint}: {error}"));
+    assert!(
+        output.status.success(),
+        "{complaint}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+}

@@ -1,0 +1,63 @@
+// Sends every message back through the package ws, in random pieces and with pings between them.
+//
+// usage: node echo.cjs server SEED COMPRESSION
+//        node echo.cjs client SEED COMPRESSION URL
+//
+// SEED is of the random numbers; COMPRESSION is "deflate" or "none". A server prints its port, and
+// ends after its first connection.
+
+'use strict';
+
+const { WebSocket, WebSocketServer } = require('ws');
+
+const [role, seed, compression, url] = process.argv.slice(2);
+const settings = {
+  maxPayload: 0,
+  perMessageDeflate: compression === 'deflate' ? { threshold: 100 } : false,
+};
+
+// Mulberry32.
+let state = Number(BigInt(seed) & 0xffffffffn);
+function random() {
+  state = (state + 0x6d2b79f5) | 0;
+  let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+}
+
+function send(socket, data, binary) {
+  if (random() < 0.5) {
+    socket.send(data, { binary });
+    return;
+  }
+  const cuts = Array.from({ length: Math.floor(random() * 6) }, () =>
+    Math.floor(random() * (data.length + 1)),
+  ).sort((a, b) => a - b);
+  let start = 0;
+  for (const end of cuts) {
+    socket.send(data.subarray(start, end), { binary, fin: false });
+    if (random() < 0.3) socket.ping(data.subarray(start, Math.min(end, start + 100)));
+    start = end;
+  }
+  socket.send(data.subarray(start), { binary, fin: true });
+}
+
+function echo(socket) {
+  socket.on('message', (data, binary) => send(socket, data, binary));
+  socket.on('error', (error) => {
+    console.error(error);
+    process.exitCode = 1;
+  });
+}
+
+if (role === 'client') {
+  echo(new WebSocket(url, settings));
+} else {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, ...settings }, () =>
+    console.log(server.address().port),
+  );
+  server.on('connection', (socket) => {
+    echo(socket);
+    server.close();
+  });
+}

@@ -1,0 +1,65 @@
+"""Sends every message back through the package websockets, in random pieces and with pings
+between them.
+
+usage: echo.py server SEED COMPRESSION
+       echo.py client SEED COMPRESSION URL
+
+SEED is of the random numbers; COMPRESSION is "deflate" or "none". A server prints its port, and
+ends after its first connection.
+"""
+
+import asyncio
+import random
+import sys
+
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
+
+
+class Echo:
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.done = asyncio.Event()
+
+    async def run(self, connection):
+        try:
+            async for message in connection:
+                if self.random.random() < 0.5:
+                    await connection.send(message)
+                else:
+                    await connection.send(self.pieces(connection, message))
+        except ConnectionClosed:
+            pass
+        finally:
+            self.done.set()
+
+    async def pieces(self, connection, message):
+        """Cuts a message, which may be empty, into at least one piece."""
+        count = self.random.randint(1, 6)
+        cuts = sorted(self.random.randint(0, len(message)) for _ in range(count))
+        for start, end in zip([0, *cuts], [*cuts, len(message)]):
+            yield message[start:end]
+            if self.random.random() < 0.3:
+                await connection.ping()
+
+
+async def main():
+    role, seed, compression = sys.argv[1:4]
+    echo = Echo(int(seed))
+    settings = {
+        "compression": None if compression == "none" else compression,
+        "max_size": None,
+        "ping_interval": None,
+        "open_timeout": 30,
+    }
+    if role == "client":
+        async with connect(sys.argv[4], **settings) as connection:
+            await echo.run(connection)
+        return
+    async with serve(echo.run, "127.0.0.1", 0, **settings) as server:
+        print(next(iter(server.sockets)).getsockname()[1], flush=True)
+        await echo.done.wait()
+
+
+asyncio.run(main())
