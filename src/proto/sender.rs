@@ -234,7 +234,7 @@ impl Encoding<'_> {
 
     /// Appends all in one frame: what happens to nearly every message.
     fn write_whole(&mut self, out: &mut Buffer) -> Result<(), OutOfMemory> {
-        let payload = std::mem::take(&mut self.rest);
+        let payload = self.rest;
         let header = self.header(payload.len(), true);
         let (bytes, used) = header.format();
         let end = used.saturating_add(payload.len());
@@ -249,6 +249,7 @@ impl Encoding<'_> {
             Some(key) => mask::copy(key, 0, payload, room),
         }
         out.fill(end);
+        self.rest = &[];
         self.begun = true;
         Ok(())
     }
