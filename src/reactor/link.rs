@@ -113,7 +113,7 @@ const LARGE: usize = 64 << 10;
 /// So that one connection, into which an application writes all the time, leaves time for others.
 const WRITES_PER_TURN: usize = 16;
 
-/// A thread of the application writes by itself when its last such write is this long ago. In a
+/// A thread of the application writes by itself when the last message is this long ago. In a
 /// burst the I/O thread collects what comes meanwhile and writes it in one go.
 const QUIET: Duration = Duration::from_micros(50);
 
@@ -375,7 +375,9 @@ impl Link {
     pub(super) fn attend(self: &Arc<Self>) -> Wishes {
         let mut out = self.outbox.lock();
         out.corked = false;
-        out.called = false;
+        if std::mem::take(&mut out.called) {
+            out.last_push = Some(now());
+        }
         self.write_out(&mut out, WRITES_PER_TURN);
         if out.prepare(&self.mailbox.buffers) {
             self.call(&mut out);
@@ -549,17 +551,29 @@ impl Link {
             }
             return;
         }
-        let time = Instant::now();
-        let quiet = out
-            .last_write
-            .is_none_or(|last| time.duration_since(last) >= QUIET);
-        out.last_write = Some(time);
-        if quiet || at_once {
+        if at_once || out.has_much() {
             self.write_out(out, 1);
+        } else if out.called {
+            // In a burst: the I/O thread will take this one along.
+            return;
+        } else {
+            let time = Instant::now();
+            if self.is_lone(out.last_push, time) {
+                self.write_out(out, 1);
+            }
+            out.last_push = Some(time);
         }
         if out.prepare(&self.mailbox.buffers) {
             self.call(out);
         }
+    }
+
+    /// Whether a message is alone, or a first answer to what was received, so that it should go
+    /// at once.
+    fn is_lone(&self, last: Option<Instant>, time: Instant) -> bool {
+        let Some(last) = last else { return true };
+        let quiet = last.checked_add(QUIET).is_none_or(|at| at <= time);
+        quiet || self.received.at.lock().is_some_and(|at| at > last)
     }
 
     /// Writes what waits, until nothing does, the system takes no more, or `times` writes were

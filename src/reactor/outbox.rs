@@ -47,8 +47,9 @@ pub struct Outbox {
     pub corked: bool,
     /// The I/O thread has been asked to attend.
     pub called: bool,
-    /// When a thread of the application last wrote by itself.
-    pub last_write: Option<Instant>,
+    /// When a thread of the application last had a message written, by itself or by the I/O
+    /// thread.
+    pub last_push: Option<Instant>,
     /// When the application last sent a message.
     pub last_message: Option<Instant>,
     /// Payload bytes that were accepted and not yet given to the system.
@@ -107,7 +108,7 @@ impl Outbox {
             unblocked: false,
             corked: false,
             called: false,
-            last_write: None,
+            last_push: None,
             last_message: None,
             buffered: 0,
             drain_at: None,
@@ -230,6 +231,11 @@ impl Outbox {
             && self.middle.is_empty()
             && self.back.bytes.is_empty()
             && !self.writing
+    }
+
+    /// Whether so much waits that a call of the system for it pays.
+    pub fn has_much(&self) -> bool {
+        !self.middle.is_empty()
     }
 
     /// Makes `front` the next bytes to write. False: there are none, or it is not the time.
