@@ -211,7 +211,7 @@ impl Link {
             let mut out = self.outbox.lock();
             out.check_open().and_then(|()| {
                 let encoding = out.sender.piece(pieces, wire, fin, compressed);
-                out.append(encoding, payload.len(), &self.mailbox.buffers)?;
+                out.append_piece(encoding, payload.len(), &self.mailbox.buffers)?;
                 self.count(&mut out, u64::from(fin));
                 self.push_out(&mut out, false);
                 Ok(())
@@ -490,8 +490,8 @@ impl Link {
         let result = {
             let mut out = self.outbox.lock();
             self.check(&mut out, payload).and_then(|()| {
-                let encoding = out.sender.message(kind, wire, true);
-                out.append(encoding, payload.len(), &self.mailbox.buffers)?;
+                let pool = &self.mailbox.buffers;
+                out.append(kind, wire, true, payload.len(), pool)?;
                 self.count(&mut out, 1);
                 Ok(())
             })
@@ -502,8 +502,8 @@ impl Link {
 
     /// Queues a message that has been checked.
     fn append(&self, out: &mut Outbox, message: Outgoing<'_>) -> Result<()> {
-        let encoding = out.sender.message(message.kind, message.payload, false);
-        out.append(encoding, message.payload.len(), &self.mailbox.buffers)?;
+        let Outgoing { kind, payload, .. } = message;
+        out.append(kind, payload, false, payload.len(), &self.mailbox.buffers)?;
         self.count(out, 1);
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::net::Transport;
 use crate::proto::frame::{MAX_CONTROL, Opcode};
-use crate::proto::{Buffer, CloseFrame, Encoding, OutOfMemory, Pool, Role, Sender};
+use crate::proto::{Buffer, CloseFrame, Encoding, MessageKind, OutOfMemory, Pool, Role, Sender};
 
 /// The states of the browser's WebSocket object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -150,19 +150,30 @@ impl Outbox {
         Ok(())
     }
 
-    /// Appends a message, or a piece of one, and counts it as `payload` bytes.
+    /// Appends a message whose payload on the wire is `wire`, and counts it as `payload` bytes.
     pub fn append(
         &mut self,
-        mut encoding: Encoding<'_>,
+        kind: MessageKind,
+        wire: &[u8],
+        compressed: bool,
         payload: usize,
         pool: &Mutex<Pool>,
     ) -> Result<()> {
-        self.make_room(encoding.wire_len(), pool)
-            .and_then(|()| encoding.write(usize::MAX, &mut self.back.bytes))
-            .map_err(|_| no_memory(payload))?;
-        self.back.payload += payload as u64;
-        self.accept(payload);
-        Ok(())
+        self.append_with(wire.len(), payload, pool, |sender, out| {
+            sender.append(kind, wire, compressed, out)
+        })
+    }
+
+    /// Appends a piece of a message, and counts it as `payload` bytes.
+    pub fn append_piece(
+        &mut self,
+        mut piece: Encoding<'_>,
+        payload: usize,
+        pool: &Mutex<Pool>,
+    ) -> Result<()> {
+        self.append_with(piece.left(), payload, pool, |_, out| {
+            piece.write(usize::MAX, out)
+        })
     }
 
     /// Counts a payload as accepted.
@@ -293,6 +304,21 @@ impl Outbox {
         self.ping = None;
     }
 
+    fn append_with(
+        &mut self,
+        wire: usize,
+        payload: usize,
+        pool: &Mutex<Pool>,
+        append: impl FnOnce(&Sender, &mut Buffer) -> Result<(), OutOfMemory>,
+    ) -> Result<()> {
+        self.make_room(self.sender.wire_len(wire), pool)
+            .and_then(|()| append(&self.sender, &mut self.back.bytes))
+            .map_err(|_| no_memory(payload))?;
+        self.back.payload += payload as u64;
+        self.accept(payload);
+        Ok(())
+    }
+
     /// Sees to it that `wire` bytes fit behind all others.
     fn make_room(&mut self, wire: usize, pool: &Mutex<Pool>) -> Result<(), OutOfMemory> {
         let bytes = &self.back.bytes;
@@ -346,7 +372,6 @@ pub fn no_memory(len: usize) -> Error {
 mod tests {
     use super::*;
     use crate::net::Stream;
-    use crate::proto::MessageKind;
 
     /// A server's, so that its frames show the payload.
     fn connected() -> Outbox {
@@ -358,8 +383,8 @@ mod tests {
     }
 
     fn append(out: &mut Outbox, payload: &[u8], pool: &Mutex<Pool>) {
-        let encoding = out.sender.message(MessageKind::Binary, payload, false);
-        out.append(encoding, payload.len(), pool).unwrap();
+        out.append(MessageKind::Binary, payload, false, payload.len(), pool)
+            .unwrap();
     }
 
     /// Has the system take `most` bytes at a time.
