@@ -138,7 +138,7 @@ pub struct Pool {
 
 impl Pool {
     const MOST_HELD: usize = 32 << 20;
-    const MOST_BUFFERS: usize = 32;
+    const MOST_BUFFERS: usize = 256;
 
     /// A buffer, empty, with whatever memory it has.
     pub fn take(&mut self) -> Buffer {

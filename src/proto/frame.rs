@@ -3,8 +3,9 @@
 use super::Role;
 use super::mask::Key;
 
-/// The longest header: two bytes, eight of length, four of mask.
-pub const MAX_HEADER: usize = 14;
+/// Room for the longest header, of two bytes, eight of length and four of mask, and for whole
+/// registers.
+pub const HEADER_ROOM: usize = 16;
 
 /// The longest payload of a control frame (RFC 6455 §5.5).
 pub const MAX_CONTROL: usize = 125;
@@ -177,33 +178,23 @@ impl Header {
 
     /// Writes the header, and returns how many of the bytes it takes.
     #[inline]
-    pub fn format(&self) -> ([u8; MAX_HEADER], usize) {
+    pub fn format(&self) -> ([u8; HEADER_ROOM], usize) {
+        // Put together in registers: bytes that are stored one by one and then copied in one go
+        // make the processor wait.
         let first = u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode.bits();
         let (masked, key_len) = match self.mask {
             Some(_) => (0x80, 4),
             None => (0, 0),
         };
-        let [k0, k1, k2, k3] = self.mask.unwrap_or_default();
-        match (u8::try_from(self.len), u16::try_from(self.len)) {
-            (Ok(len @ 0..=125), _) => {
-                let second = masked | len;
-                let bytes = [first, second, k0, k1, k2, k3, 0, 0, 0, 0, 0, 0, 0, 0];
-                (bytes, 2usize.saturating_add(key_len))
-            }
-            (_, Ok(len)) => {
-                let (second, [l0, l1]) = (masked | 126, len.to_be_bytes());
-                let bytes = [first, second, l0, l1, k0, k1, k2, k3, 0, 0, 0, 0, 0, 0];
-                (bytes, 4usize.saturating_add(key_len))
-            }
-            _ => {
-                let second = masked | 127;
-                let [l0, l1, l2, l3, l4, l5, l6, l7] = self.len.to_be_bytes();
-                let bytes = [
-                    first, second, l0, l1, l2, l3, l4, l5, l6, l7, k0, k1, k2, k3,
-                ];
-                (bytes, 10usize.saturating_add(key_len))
-            }
-        }
+        let key = u128::from(u32::from_le_bytes(self.mask.unwrap_or_default()));
+        let (second, rest, len_len) = match (u8::try_from(self.len), u16::try_from(self.len)) {
+            (Ok(len @ 0..=125), _) => (len, key, 0usize),
+            (_, Ok(len)) => (126, u128::from(len.swap_bytes()) | key << 16, 2),
+            _ => (127, u128::from(self.len.swap_bytes()) | key << 64, 8),
+        };
+        let bits = u128::from(first) | u128::from(masked | second) << 8 | rest << 16;
+        let used = len_len.saturating_add(key_len).saturating_add(2);
+        (bits.to_le_bytes(), used)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::buffer::{Buffer, OutOfMemory};
 use super::close::CloseFrame;
-use super::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode};
+use super::frame::{HEADER_ROOM, Header, MAX_CONTROL, Opcode};
 use super::mask::{self, Key};
 use super::utf8::Utf8;
 use super::{MessageKind, Role};
@@ -46,7 +46,23 @@ impl Sender {
         Ok(())
     }
 
-    /// Begins a whole message, which has been checked. `compressed`: the payload is.
+    /// Appends a whole message, which has been checked. `compressed`: the payload is.
+    pub fn append(
+        &self,
+        kind: MessageKind,
+        payload: &[u8],
+        compressed: bool,
+        out: &mut Buffer,
+    ) -> Result<(), OutOfMemory> {
+        if payload.len() > self.max_frame {
+            return self
+                .message(kind, payload, compressed)
+                .write(usize::MAX, out);
+        }
+        self.append_frame(opcode(kind), payload, compressed, out)
+    }
+
+    /// Begins a whole message, which is large: it is to be written piece by piece.
     pub fn message<'a>(
         &self,
         kind: MessageKind,
@@ -108,9 +124,7 @@ impl Sender {
         out: &mut Buffer,
     ) -> Result<(), OutOfMemory> {
         debug_assert!(opcode.is_control() && payload.len() <= MAX_CONTROL);
-        let mut encoding = self.encoding(opcode, payload, true, false);
-        encoding.max_frame = usize::MAX;
-        encoding.write(usize::MAX, out)
+        self.append_frame(opcode, payload, false, out)
     }
 
     /// Appends a Close frame.
@@ -121,6 +135,49 @@ impl Sender {
             payload.append(frame.reason.as_bytes())?;
         }
         self.control(Opcode::Close, payload.bytes(), out)
+    }
+
+    /// How many bytes a payload takes in a buffer, at most.
+    pub fn wire_len(&self, payload: usize) -> usize {
+        let frames = if payload <= self.max_frame {
+            1
+        } else {
+            let full = payload.checked_div(self.max_frame);
+            full.unwrap_or(0).saturating_add(1)
+        };
+        payload.saturating_add(frames.saturating_mul(HEADER_ROOM))
+    }
+
+    /// Appends a message of one frame: what nearly every message is.
+    fn append_frame(
+        &self,
+        opcode: Opcode,
+        payload: &[u8],
+        compressed: bool,
+        out: &mut Buffer,
+    ) -> Result<(), OutOfMemory> {
+        let header = Header {
+            fin: true,
+            rsv1: compressed,
+            opcode,
+            // RFC 6455 §5.3: the mask is fresh for every frame.
+            mask: (self.role == Role::Client).then(mask::fresh_key),
+            len: payload.len() as u64,
+        };
+        let (bytes, used) = header.format();
+        let end = used.saturating_add(payload.len());
+        let room = out.spare(HEADER_ROOM.saturating_add(payload.len()))?;
+        // Copying an array is a matter of two registers, copying a slice one of a call.
+        if let Some(room) = room.first_chunk_mut() {
+            *room = bytes;
+        }
+        let room = room.get_mut(used..end).unwrap_or_default();
+        match header.mask {
+            None => room.copy_from_slice(payload),
+            Some(key) => mask::copy(key, 0, payload, room),
+        }
+        out.fill(end);
+        Ok(())
     }
 
     fn encoding<'a>(
@@ -189,25 +246,9 @@ impl Encoding<'_> {
         self.rest.len()
     }
 
-    /// How many bytes all that is left takes in a buffer, at most.
-    pub fn wire_len(&self) -> usize {
-        let frames = if self.rest.len() <= self.max_frame {
-            1
-        } else {
-            let full = self.rest.len().checked_div(self.max_frame);
-            full.unwrap_or(0).saturating_add(1)
-        };
-        self.rest
-            .len()
-            .saturating_add(frames.saturating_mul(MAX_HEADER))
-    }
-
     /// Appends headers and at most `payload` bytes of payload to `out`, copied and masked in one
     /// pass.
     pub fn write(&mut self, payload: usize, out: &mut Buffer) -> Result<(), OutOfMemory> {
-        if !self.begun && self.rest.len() <= self.max_frame.min(payload) {
-            return self.write_whole(out);
-        }
         let mut allowance = payload;
         while !self.is_done() && (allowance > 0 || self.rest.is_empty()) {
             if self.frame_left == 0 {
@@ -232,41 +273,15 @@ impl Encoding<'_> {
         Ok(())
     }
 
-    /// Appends all in one frame: what happens to nearly every message.
-    fn write_whole(&mut self, out: &mut Buffer) -> Result<(), OutOfMemory> {
-        let payload = std::mem::take(&mut self.rest);
-        let header = self.header(payload.len(), true);
-        let (bytes, used) = header.format();
-        let end = used.saturating_add(payload.len());
-        let room = out.spare(bytes.len().saturating_add(payload.len()))?;
-        // Copying an array is a matter of two registers, copying a slice one of a call.
-        if let Some(room) = room.first_chunk_mut() {
-            *room = bytes;
-        }
-        let room = room.get_mut(used..end).unwrap_or_default();
-        match header.mask {
-            None => room.copy_from_slice(payload),
-            Some(key) => mask::copy(key, 0, payload, room),
-        }
-        out.fill(end);
-        self.begun = true;
-        Ok(())
-    }
-
-    fn header(&mut self, len: usize, last: bool) -> Header {
-        Header {
-            fin: self.fin && last,
-            rsv1: std::mem::take(&mut self.compressed),
-            opcode: self.opcode,
-            // RFC 6455 §5.3: the mask is fresh for every frame.
-            mask: (self.role == Role::Client).then(mask::fresh_key),
-            len: len as u64,
-        }
-    }
-
     fn write_header(&mut self, out: &mut Buffer) -> Result<(), OutOfMemory> {
         let len = self.rest.len().min(self.max_frame);
-        let header = self.header(len, len == self.rest.len());
+        let header = Header {
+            fin: self.fin && len == self.rest.len(),
+            rsv1: std::mem::take(&mut self.compressed),
+            opcode: self.opcode,
+            mask: (self.role == Role::Client).then(mask::fresh_key),
+            len: len as u64,
+        };
         let (bytes, used) = header.format();
         out.append(bytes.get(..used).unwrap_or_default())?;
         self.begun = true;

@@ -38,8 +38,9 @@ impl Peer {
 
     fn send(&mut self, kind: MessageKind, payload: &[u8]) {
         self.sender.check_message().unwrap();
-        let mut encoding = self.sender.message(kind, payload, false);
-        encoding.write(usize::MAX, &mut self.out).unwrap();
+        self.sender
+            .append(kind, payload, false, &mut self.out)
+            .unwrap();
     }
 
     fn send_piece(&mut self, kind: MessageKind, piece: &[u8], fin: bool) {
@@ -225,7 +226,7 @@ fn a_large_message_can_be_encoded_piece_by_piece() {
         let mut from = Peer::with_limits(Role::Client, 100, 1 << 20);
         let data: Vec<u8> = (0..1000).map(|i| i as u8).collect();
         let mut encoding = from.sender.message(MessageKind::Binary, &data, false);
-        let most = encoding.wire_len();
+        let most = from.sender.wire_len(data.len());
         while !encoding.is_done() {
             encoding.write(step, &mut from.out).unwrap();
         }

@@ -10,14 +10,14 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::command::{Command, Mailbox, now};
 use super::compression::Compression;
-use super::outbox::{self, Outbox, ReadyState, Wishes, no_memory};
+use super::outbox::{CHUNK, Chunk, Outbox, ReadyState, Wishes, no_memory};
 use super::settings::Settings;
 use crate::delivery::Gate;
 use crate::error::{Error, Result};
 use crate::net::Transport;
 use crate::proto::deflate::Deflater;
 use crate::proto::handshake::Head;
-use crate::proto::{CloseFrame, Encoding, MessageKind, Role};
+use crate::proto::{CloseFrame, Encoding, MessageKind, OutOfMemory, Role};
 
 /// One socket.
 pub struct Link {
@@ -109,12 +109,11 @@ pub struct Stats {
 /// A payload of this size is written piece by piece, so that a piece is still in the cache when
 /// the system copies it.
 const LARGE: usize = 64 << 10;
-const PIECE: usize = 128 << 10;
 
 /// So that one connection, into which an application writes all the time, leaves time for others.
 const WRITES_PER_TURN: usize = 16;
 
-/// A thread of the application writes by itself when its last such write is this long ago. In a
+/// A thread of the application writes by itself when the last message is this long ago. In a
 /// burst the I/O thread collects what comes meanwhile and writes it in one go.
 const QUIET: Duration = Duration::from_micros(50);
 
@@ -212,7 +211,7 @@ impl Link {
             let mut out = self.outbox.lock();
             out.check_open().and_then(|()| {
                 let encoding = out.sender.piece(pieces, wire, fin, compressed);
-                out.append(encoding, payload.len())?;
+                out.append_piece(encoding, payload.len(), &self.mailbox.buffers)?;
                 self.count(&mut out, u64::from(fin));
                 self.push_out(&mut out, false);
                 Ok(())
@@ -376,9 +375,11 @@ impl Link {
     pub(super) fn attend(self: &Arc<Self>) -> Wishes {
         let mut out = self.outbox.lock();
         out.corked = false;
-        out.called = false;
+        if std::mem::take(&mut out.called) {
+            out.last_push = Some(now());
+        }
         self.write_out(&mut out, WRITES_PER_TURN);
-        if out.prepare() {
+        if out.prepare(&self.mailbox.buffers) {
             self.call(&mut out);
         }
         std::mem::take(&mut out.wishes)
@@ -489,8 +490,8 @@ impl Link {
         let result = {
             let mut out = self.outbox.lock();
             self.check(&mut out, payload).and_then(|()| {
-                let encoding = out.sender.message(kind, wire, true);
-                out.append(encoding, payload.len())?;
+                let pool = &self.mailbox.buffers;
+                out.append(kind, wire, true, payload.len(), pool)?;
                 self.count(&mut out, 1);
                 Ok(())
             })
@@ -501,9 +502,8 @@ impl Link {
 
     /// Queues a message that has been checked.
     fn append(&self, out: &mut Outbox, message: Outgoing<'_>) -> Result<()> {
-        out.borrow(|| self.mailbox.buffers.lock().take());
-        let encoding = out.sender.message(message.kind, message.payload, false);
-        out.append(encoding, message.payload.len())?;
+        let Outgoing { kind, payload, .. } = message;
+        out.append(kind, payload, false, payload.len(), &self.mailbox.buffers)?;
         self.count(out, 1);
         Ok(())
     }
@@ -551,40 +551,47 @@ impl Link {
             }
             return;
         }
-        let time = Instant::now();
-        let quiet = out
-            .last_write
-            .is_none_or(|last| time.duration_since(last) >= QUIET);
-        out.last_write = Some(time);
-        if quiet || at_once {
+        if at_once || out.has_much() {
             self.write_out(out, 1);
+        } else if out.called {
+            // In a burst: the I/O thread will take this one along.
+            return;
+        } else {
+            let time = Instant::now();
+            if self.is_lone(out.last_push, time) {
+                self.write_out(out, 1);
+            }
+            out.last_push = Some(time);
         }
-        if out.prepare() {
+        if out.prepare(&self.mailbox.buffers) {
             self.call(out);
         }
+    }
+
+    /// Whether a message is alone, or a first answer to what was received, so that it should go
+    /// at once.
+    fn is_lone(&self, last: Option<Instant>, time: Instant) -> bool {
+        let Some(last) = last else { return true };
+        let quiet = last.checked_add(QUIET).is_none_or(|at| at <= time);
+        quiet || self.received.at.lock().is_some_and(|at| at > last)
     }
 
     /// Writes what waits, until nothing does, the system takes no more, or `times` writes were
     /// made. The lock is open while the system works.
     fn write_out(self: &Arc<Self>, out: &mut MutexGuard<'_, Outbox>, times: usize) {
         for _ in 0..times {
-            if !out.prepare() {
+            if !out.prepare(&self.mailbox.buffers) {
                 break;
             }
             let Some(transport) = out.transport.clone() else {
                 break;
             };
-            let mut front = std::mem::take(&mut out.front);
+            let front = std::mem::take(&mut out.front);
             out.writing = true;
             out.unblocked = false;
-            let result = MutexGuard::unlocked(out, || transport.write(front.bytes()));
+            let result = MutexGuard::unlocked(out, || transport.write(front.bytes.bytes()));
             out.writing = false;
-            let written = result.as_ref().map_or(0, |written| *written);
-            let partial = written < front.len();
-            front.consume(written);
-            out.front = front;
-            out.written(written);
-            self.note(out, &result, partial);
+            self.note(out, front, result);
         }
         self.settle(out);
     }
@@ -601,42 +608,33 @@ impl Link {
         };
         out.accept(encoding.left());
         let mut front = std::mem::take(&mut out.front);
-        if front.capacity() < PIECE {
-            front = self.mailbox.buffers.lock().take();
+        if front.bytes.capacity() < CHUNK {
+            front.bytes = self.mailbox.buffers.lock().take();
         }
         out.writing = true;
         while !encoding.is_done() && !out.blocked && out.wishes.broken.is_none() {
-            let before = encoding.left();
             out.unblocked = false;
             let result = MutexGuard::unlocked(out, || {
-                encoding
-                    .write(PIECE, &mut front)
-                    .map_err(|_| io::ErrorKind::OutOfMemory)?;
-                transport.write(front.bytes())
+                encode(&mut encoding, CHUNK, &mut front).map_err(|_| io::ErrorKind::OutOfMemory)?;
+                transport.write(front.bytes.bytes())
             });
-            let written = result.as_ref().map_or(0, |written| *written);
-            let partial = written < front.len();
-            front.consume(written);
-            let unwritten = (before - encoding.left()).min(front.len());
-            out.buffered -= (before - encoding.left() - unwritten) as u64;
-            out.bytes_sent += written as u64;
-            if partial {
-                out.mark_front(front.len(), unwritten);
-            }
-            self.note(out, &result, partial);
+            self.note(out, front, result);
+            front = std::mem::take(&mut out.front);
         }
         out.writing = false;
-        let (wire, payload) = (front.len(), encoding.left());
-        if !encoding.is_done() && encoding.write(usize::MAX, &mut front).is_err() {
+        let payload = encoding.left();
+        if !encoding.is_done() && encode(&mut encoding, usize::MAX, &mut front).is_err() {
             out.wishes.broken = Some(no_memory(payload));
         }
-        out.mark_front(front.len() - wire, payload);
         out.front = front;
         self.settle(out);
     }
 
     /// Takes note of how a write went.
-    fn note(self: &Arc<Self>, out: &mut Outbox, result: &io::Result<usize>, partial: bool) {
+    fn note(self: &Arc<Self>, out: &mut Outbox, front: Chunk, result: io::Result<usize>) {
+        let written = *result.as_ref().unwrap_or(&0);
+        let partial = written < front.bytes.len();
+        out.written(front, written);
         match result {
             Ok(_) => out.blocked = partial && !out.unblocked,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -652,9 +650,7 @@ impl Link {
     }
 
     fn settle(self: &Arc<Self>, out: &mut Outbox) {
-        out.settle(|front, back| {
-            outbox::give_back(&mut self.mailbox.buffers.lock(), front, back);
-        });
+        out.settle(&self.mailbox.buffers);
         if out.wishes.drain {
             self.call(out);
         }
@@ -667,4 +663,12 @@ impl Link {
             self.mailbox.push(Command::Attend(Arc::clone(self)));
         }
     }
+}
+
+/// Appends at most `most` bytes of the payload.
+fn encode(encoding: &mut Encoding<'_>, most: usize, chunk: &mut Chunk) -> Result<(), OutOfMemory> {
+    let before = encoding.left();
+    let result = encoding.write(most, &mut chunk.bytes);
+    chunk.payload += (before - encoding.left()) as u64;
+    result
 }

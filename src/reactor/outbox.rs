@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::net::Transport;
 use crate::proto::frame::{MAX_CONTROL, Opcode};
-use crate::proto::{Buffer, CloseFrame, Encoding, OutOfMemory, Pool, Role, Sender};
+use crate::proto::{Buffer, CloseFrame, Encoding, MessageKind, OutOfMemory, Pool, Role, Sender};
 
 /// The states of the browser's WebSocket object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -30,9 +32,11 @@ pub struct Outbox {
     pub sender: Sender,
     pub transport: Option<Arc<Transport>>,
     /// What is being written, or has been in part. Whoever sets `writing` borrows it.
-    pub front: Buffer,
-    /// What comes behind it.
-    pub back: Buffer,
+    pub front: Chunk,
+    /// What comes behind it, and is complete.
+    middle: VecDeque<Chunk>,
+    /// What comes last, and is added to.
+    back: Chunk,
     /// Some thread is writing, without the lock.
     pub writing: bool,
     /// The system takes no more; the I/O thread continues when it does.
@@ -43,14 +47,13 @@ pub struct Outbox {
     pub corked: bool,
     /// The I/O thread has been asked to attend.
     pub called: bool,
-    /// When a thread of the application last wrote by itself.
-    pub last_write: Option<Instant>,
+    /// When a thread of the application last had a message written, by itself or by the I/O
+    /// thread.
+    pub last_push: Option<Instant>,
     /// When the application last sent a message.
     pub last_message: Option<Instant>,
     /// Payload bytes that were accepted and not yet given to the system.
     pub buffered: u64,
-    /// What `front` and `back` hold, frame run by frame run.
-    marks: VecDeque<Mark>,
     /// The buffered amount at which the application wants a drain event.
     pub drain_at: Option<u64>,
     /// The pong that waits while the system takes nothing.
@@ -76,16 +79,19 @@ pub struct Wishes {
     pub broken: Option<Error>,
 }
 
-/// A run of bytes in the buffers: how many, and how many of its payload's are not yet written.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    wire: usize,
-    payload: usize,
+/// Bytes to be written.
+#[derive(Default)]
+pub struct Chunk {
+    pub bytes: Buffer,
+    /// The bytes of payload among them, as the application counts.
+    pub payload: u64,
 }
 
+/// What waits is kept in chunks of this size: one is still in the cache when the system copies
+/// it, and becomes free for what comes behind it as soon as it is written.
+pub const CHUNK: usize = 128 << 10;
 /// A buffer that an idle connection may keep.
 const KEPT: usize = 256;
-const KEPT_MARKS: usize = 16;
 
 impl Outbox {
     /// Not yet connected.
@@ -94,17 +100,17 @@ impl Outbox {
             state: ReadyState::Connecting,
             sender: Sender::new(role, settings.max_frame),
             transport: None,
-            front: Buffer::new(),
-            back: Buffer::new(),
+            front: Chunk::default(),
+            middle: VecDeque::new(),
+            back: Chunk::default(),
             writing: false,
             blocked: false,
             unblocked: false,
             corked: false,
             called: false,
-            last_write: None,
+            last_push: None,
             last_message: None,
             buffered: 0,
-            marks: VecDeque::new(),
             drain_at: None,
             pong: None,
             ping: None,
@@ -144,18 +150,30 @@ impl Outbox {
         Ok(())
     }
 
-    /// Appends a message, or a piece of one, and counts it as `payload` bytes.
-    pub fn append(&mut self, mut encoding: Encoding<'_>, payload: usize) -> Result<()> {
-        let before = self.back.len();
-        self.back
-            .spare(encoding.wire_len())
-            .map_err(|_| no_memory(payload))?;
-        encoding
-            .write(usize::MAX, &mut self.back)
-            .map_err(|_| no_memory(payload))?;
-        self.accept(payload);
-        self.mark(self.back.len() - before, payload);
-        Ok(())
+    /// Appends a message whose payload on the wire is `wire`, and counts it as `payload` bytes.
+    pub fn append(
+        &mut self,
+        kind: MessageKind,
+        wire: &[u8],
+        compressed: bool,
+        payload: usize,
+        pool: &Mutex<Pool>,
+    ) -> Result<()> {
+        self.append_with(wire.len(), payload, pool, |sender, out| {
+            sender.append(kind, wire, compressed, out)
+        })
+    }
+
+    /// Appends a piece of a message, and counts it as `payload` bytes.
+    pub fn append_piece(
+        &mut self,
+        mut piece: Encoding<'_>,
+        payload: usize,
+        pool: &Mutex<Pool>,
+    ) -> Result<()> {
+        self.append_with(piece.left(), payload, pool, |_, out| {
+            piece.write(usize::MAX, out)
+        })
     }
 
     /// Counts a payload as accepted.
@@ -171,46 +189,23 @@ impl Outbox {
         }
     }
 
-    /// Notes that `wire` bytes behind all others hold `payload` bytes of payload.
-    pub fn mark(&mut self, wire: usize, payload: usize) {
-        self.marks.push_back(Mark { wire, payload });
-    }
-
-    /// Notes the same for what was put behind `front`, and so before `back`.
-    pub fn mark_front(&mut self, wire: usize, payload: usize) {
-        let mut behind = self.back.len();
-        let mut at = self.marks.len();
-        while behind > 0 && at > 0 {
-            at -= 1;
-            behind = behind.saturating_sub(self.marks[at].wire);
-        }
-        self.marks.insert(at, Mark { wire, payload });
-    }
-
     /// Appends bytes of the handshake.
     pub fn append_raw(&mut self, bytes: &[u8]) -> Result<()> {
         self.back
+            .bytes
             .append(bytes)
-            .map_err(|_| no_memory(bytes.len()))?;
-        self.mark(bytes.len(), 0);
-        Ok(())
+            .map_err(|_| no_memory(bytes.len()))
     }
 
     /// Appends a control frame.
     pub fn append_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), OutOfMemory> {
-        let before = self.back.len();
-        self.sender.control(opcode, payload, &mut self.back)?;
-        self.mark(self.back.len() - before, 0);
-        Ok(())
+        self.sender.control(opcode, payload, &mut self.back.bytes)
     }
 
     /// Appends a Close frame; nothing is sent behind it.
     pub fn append_close(&mut self, frame: &CloseFrame) -> Result<(), OutOfMemory> {
-        let before = self.back.len();
         self.pong = None;
-        self.sender.close(frame, &mut self.back)?;
-        self.mark(self.back.len() - before, 0);
-        Ok(())
+        self.sender.close(frame, &mut self.back.bytes)
     }
 
     /// Answers a ping. While the system takes nothing, only the latest one is answered (RFC 6455
@@ -243,53 +238,44 @@ impl Outbox {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.front.is_empty() && self.back.is_empty() && !self.writing
+        self.front.bytes.is_empty()
+            && self.middle.is_empty()
+            && self.back.bytes.is_empty()
+            && !self.writing
+    }
+
+    /// Whether so much waits that a call of the system for it pays.
+    pub fn has_much(&self) -> bool {
+        !self.middle.is_empty()
     }
 
     /// Makes `front` the next bytes to write. False: there are none, or it is not the time.
-    pub fn prepare(&mut self) -> bool {
+    pub fn prepare(&mut self, pool: &Mutex<Pool>) -> bool {
         if self.writing || self.blocked || self.transport.is_none() {
             return false;
         }
-        if self.front.is_empty() {
-            std::mem::swap(&mut self.front, &mut self.back);
+        if self.front.bytes.is_empty() {
+            match self.middle.pop_front() {
+                Some(next) => {
+                    let written = std::mem::replace(&mut self.front, next);
+                    give_back(pool, [written]);
+                }
+                None => std::mem::swap(&mut self.front, &mut self.back),
+            }
         }
-        !self.front.is_empty()
+        !self.front.bytes.is_empty()
     }
 
-    /// Counts bytes that the system took.
-    pub fn written(&mut self, bytes: usize) {
-        self.bytes_sent += bytes as u64;
-        if self.front.is_empty() && self.back.is_empty() {
-            self.marks.clear();
-            self.buffered = 0;
-            return;
-        }
-        let mut left = bytes;
-        while let Some(mark) = self.marks.front_mut() {
-            let step = left.min(mark.wire);
-            mark.wire -= step;
-            left -= step;
-            // A header comes before its payload: what is left of the run is payload first.
-            // A compressed one is over when its run is.
-            let compressed = mark.payload > mark.wire + step && mark.wire > 0;
-            let payload = if compressed {
-                mark.payload
-            } else {
-                mark.payload.min(mark.wire)
-            };
-            self.buffered -= (mark.payload - payload) as u64;
-            mark.payload = payload;
-            if mark.wire > 0 {
-                break;
-            }
-            self.marks.pop_front();
-        }
+    /// Takes back what was borrowed to be written, of which the system took `len` bytes.
+    pub fn written(&mut self, mut front: Chunk, len: usize) {
+        self.bytes_sent += len as u64;
+        self.buffered -= front.consume(len);
+        self.front = front;
     }
 
     /// After writing: queues the waiting pong, notices that the drain event is due, and gives
     /// memory back that an idle connection should not own.
-    pub fn settle(&mut self, pool: impl FnOnce(Buffer, Buffer)) {
+    pub fn settle(&mut self, pool: &Mutex<Pool>) {
         if !self.blocked
             && let Some(pong) = self.pong.take()
         {
@@ -300,40 +286,79 @@ impl Outbox {
             self.drain_at = None;
             self.wishes.drain = true;
         }
-        if self.is_empty() && self.front.capacity().max(self.back.capacity()) > KEPT {
-            pool(
-                std::mem::take(&mut self.front),
-                std::mem::take(&mut self.back),
-            );
-        }
-        if self.marks.is_empty() && self.marks.capacity() > KEPT_MARKS {
-            self.marks = VecDeque::new();
+        let owned = self.front.bytes.capacity().max(self.back.bytes.capacity());
+        if owned > KEPT && self.is_empty() {
+            let written = [&mut self.front, &mut self.back].map(std::mem::take);
+            give_back(pool, written);
+            self.middle = VecDeque::new();
         }
     }
 
     /// Forgets everything that waits: it will never be written.
     pub fn discard(&mut self) {
         self.transport = None;
-        self.front = Buffer::new();
-        self.back = Buffer::new();
-        self.marks = VecDeque::new();
+        self.front = Chunk::default();
+        self.middle = VecDeque::new();
+        self.back = Chunk::default();
         self.pong = None;
         self.ping = None;
     }
 
-    /// Borrows memory for the next bytes, if there is none.
-    pub fn borrow(&mut self, pool: impl FnOnce() -> Buffer) {
-        if self.back.capacity() == 0 {
-            self.back = pool();
+    fn append_with(
+        &mut self,
+        wire: usize,
+        payload: usize,
+        pool: &Mutex<Pool>,
+        append: impl FnOnce(&Sender, &mut Buffer) -> Result<(), OutOfMemory>,
+    ) -> Result<()> {
+        self.make_room(self.sender.wire_len(wire), pool)
+            .and_then(|()| append(&self.sender, &mut self.back.bytes))
+            .map_err(|_| no_memory(payload))?;
+        self.back.payload += payload as u64;
+        self.accept(payload);
+        Ok(())
+    }
+
+    /// Sees to it that `wire` bytes fit behind all others.
+    fn make_room(&mut self, wire: usize, pool: &Mutex<Pool>) -> Result<(), OutOfMemory> {
+        let bytes = &self.back.bytes;
+        if bytes.len().saturating_add(wire) > CHUNK && !bytes.is_empty() {
+            self.middle.try_reserve(1).map_err(|_| OutOfMemory)?;
+            self.middle.push_back(std::mem::take(&mut self.back));
         }
+        let bytes = &mut self.back.bytes;
+        if bytes.capacity() == 0 {
+            *bytes = pool.lock().take();
+        }
+        let room = if self.middle.is_empty() { 0 } else { CHUNK };
+        bytes.spare(wire.max(room.saturating_sub(bytes.len())))?;
+        Ok(())
     }
 }
 
-/// Puts a pair of buffers back.
-pub fn give_back(pool: &mut Pool, front: Buffer, back: Buffer) {
-    for buffer in [front, back] {
-        if buffer.capacity() > 0 {
-            pool.give(buffer);
+impl Chunk {
+    /// Takes bytes off the front. Returns for how many bytes of payload they count.
+    fn consume(&mut self, len: usize) -> u64 {
+        let before = self.bytes.len();
+        self.bytes.consume(len);
+        let left = self.bytes.len();
+        // Headers and compression are spread evenly over the payload.
+        let payload = if left == 0 {
+            0
+        } else {
+            (u128::from(self.payload) * left as u128 / before as u128) as u64
+        };
+        let consumed = self.payload - payload;
+        self.payload = payload;
+        consumed
+    }
+}
+
+/// Puts the memory of written chunks back.
+fn give_back<const N: usize>(pool: &Mutex<Pool>, written: [Chunk; N]) {
+    for Chunk { bytes, .. } in written {
+        if bytes.capacity() > 0 {
+            pool.lock().give(bytes);
         }
     }
 }
@@ -341,4 +366,81 @@ pub fn give_back(pool: &mut Pool, front: Buffer, back: Buffer) {
 /// The error of a payload that found no memory.
 pub fn no_memory(len: usize) -> Error {
     Error::Resource(format!("no memory for {len} bytes to send").into())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::net::Stream;
+
+    /// A server's, so that its frames show the payload.
+    fn connected() -> Outbox {
+        let mut out = Outbox::new(Role::Server, &Settings::default());
+        let (stream, _) = mio::net::UnixStream::pair().unwrap();
+        out.transport = Some(Arc::new(Transport::new(Stream::Unix(stream))));
+        out.state = ReadyState::Open;
+        out
+    }
+
+    fn append(out: &mut Outbox, payload: &[u8], pool: &Mutex<Pool>) {
+        out.append(MessageKind::Binary, payload, false, payload.len(), pool)
+            .unwrap();
+    }
+
+    /// Has the system take `most` bytes at a time.
+    fn write(out: &mut Outbox, most: usize, pool: &Mutex<Pool>) -> Vec<u8> {
+        let mut written = Vec::new();
+        while out.prepare(pool) {
+            let front = std::mem::take(&mut out.front);
+            let len = front.bytes.len().min(most);
+            written.extend_from_slice(&front.bytes.bytes()[..len]);
+            let (before, payload) = (out.buffered, len as u64);
+            out.written(front, len);
+            assert!(before - out.buffered <= payload);
+        }
+        written
+    }
+
+    #[test]
+    fn what_fills_many_chunks_comes_out_in_order_and_counts_down_to_zero() {
+        let (mut out, pool) = (connected(), Mutex::default());
+        for most in [1000, CHUNK, usize::MAX] {
+            let mut expected = Vec::new();
+            let mut payload = 0;
+            for n in 0..3 * CHUNK / 100 {
+                let message = [n as u8; 100];
+                append(&mut out, &message, &pool);
+                expected.extend_from_slice(b"\x82\x64");
+                expected.extend_from_slice(&message);
+                payload += message.len() as u64;
+                assert_eq!(out.buffered, payload);
+            }
+            assert!(write(&mut out, most, &pool) == expected, "{most}");
+            assert_eq!(out.buffered, 0);
+            out.settle(&pool);
+            assert!(out.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_message_larger_than_a_chunk_is_a_chunk() {
+        let (mut out, pool) = (connected(), Mutex::default());
+        append(&mut out, b"before", &pool);
+        append(&mut out, &vec![7; 3 * CHUNK], &pool);
+        append(&mut out, b"after", &pool);
+        let written = write(&mut out, usize::MAX, &pool);
+        assert!(written.starts_with(b"\x82\x06before\x82\x7f"));
+        assert!(written.ends_with(b"\x07\x07\x82\x05after"));
+        assert_eq!(written.len(), 8 + 10 + 3 * CHUNK + 7);
+    }
+
+    #[test]
+    fn a_compressed_payload_counts_down_with_its_bytes() {
+        let mut chunk = Chunk::default();
+        chunk.bytes.append(&[0; 100]).unwrap();
+        chunk.payload = 1000;
+        assert_eq!(chunk.consume(50), 500);
+        assert_eq!(chunk.consume(49), 490);
+        assert_eq!(chunk.consume(1), 10);
+    }
 }

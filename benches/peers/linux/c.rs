@@ -47,6 +47,8 @@ unsafe extern "C" {
     fn wsabi_runtime_new(threads: u32, delivery: i32, runtime_out: *mut u64) -> i32;
     fn wsabi_options_new(options_out: *mut u64) -> i32;
     fn wsabi_options_on_event(options: u64, kind: i32, handler: Option<Handler>) -> i32;
+    fn wsabi_options_set_max_buffered(options: u64, bytes: u64) -> i32;
+    fn wsabi_options_set_low_water(options: u64, bytes: u64) -> i32;
     fn wsabi_socket_connect(
         runtime: u64,
         url: *const c_char,
@@ -86,6 +88,15 @@ pub fn options(handler: Handler) -> Result<u64, String> {
     // SAFETY: `connect` sees to it that the handler can be called.
     check(unsafe { wsabi_options_on_event(options, 0, Some(handler)) })?;
     Ok(options)
+}
+
+/// Bounds what waits to be sent.
+pub fn bound(options: u64, bytes: u64) -> Result<(), String> {
+    // SAFETY: no pointers.
+    check(unsafe { wsabi_options_set_max_buffered(options, bytes) })?;
+    // SAFETY: as above.
+    check(unsafe { wsabi_options_set_low_water(options, bytes / 2) })?;
+    Ok(())
 }
 
 /// Begins to connect. `user_data` is what the handler of `options` expects.

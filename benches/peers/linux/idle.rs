@@ -41,7 +41,7 @@ pub fn run(peer: Peer, connections: usize, port: u16) -> Result<(), Box<dyn Erro
                 client.read()?;
                 blocking.push(client);
             }
-            Peer::Wsabi | Peer::WsabiThread | Peer::WsabiMany => {
+            _ => {
                 let socket = c::connect(runtime, &url, options, state)?;
                 own::wait_for(&events, Seen::Open);
                 c::check(c::send(socket, &PAYLOAD))?;

@@ -46,7 +46,7 @@ fn run_client(args: &[String]) -> Result<(), Box<dyn Error>> {
     match peer {
         Peer::Raw => raw::run(&workload, port, meter)?,
         Peer::Tungstenite => blocking::run(&workload, port, meter)?,
-        Peer::Wsabi | Peer::WsabiThread | Peer::WsabiMany => {
+        _ => {
             own::run(peer, &workload, port, meter)?;
         }
     }

@@ -31,6 +31,9 @@ pub fn run(
         _ => tell,
     };
     let options = c::options(handler)?;
+    if peer == Peer::WsabiBounded {
+        c::bound(options, 1 << 20)?;
+    }
     let url = format!("ws://127.0.0.1:{port}{}", workload.target());
     let socket = c::connect(c::runtime()?, &url, options, state)?;
     match (workload.flow, peer) {

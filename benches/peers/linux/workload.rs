@@ -12,6 +12,8 @@ pub enum Peer {
     Wsabi,
     /// The same, but answers come from a thread of the application.
     WsabiThread,
+    /// The same, with at most 1 MiB that waits to be sent instead of 64 MiB.
+    WsabiBounded,
     /// The same, through the call that sends several messages.
     WsabiMany,
     /// The blocking client.
@@ -19,10 +21,11 @@ pub enum Peer {
 }
 
 impl Peer {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Raw,
         Self::Wsabi,
         Self::WsabiThread,
+        Self::WsabiBounded,
         Self::WsabiMany,
         Self::Tungstenite,
     ];
@@ -32,6 +35,7 @@ impl Peer {
             Self::Raw => "raw epoll",
             Self::Wsabi => "wsabi",
             Self::WsabiThread => "wsabi, own thread",
+            Self::WsabiBounded => "wsabi, 1 MiB waits",
             Self::WsabiMany => "wsabi, send_many",
             Self::Tungstenite => "tungstenite",
         }
@@ -40,7 +44,7 @@ impl Peer {
     pub fn takes_part(self, workload: &Workload) -> bool {
         match self {
             Self::WsabiThread => workload.window == 1 && workload.len < 1 << 20,
-            Self::WsabiMany => workload.flow == Flow::Send,
+            Self::WsabiBounded | Self::WsabiMany => workload.flow == Flow::Send,
             _ => true,
         }
     }
