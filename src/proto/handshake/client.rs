@@ -133,7 +133,9 @@ impl Client {
         match &self.head {
             Some(head) => {
                 let reason = text(head.reason().trim_ascii());
-                let reason: String = reason.chars().take(80).collect();
+                // What the server wrote must not command the terminal that shows it.
+                let printable = reason.chars().filter(|it| !it.is_control());
+                let reason: String = printable.take(80).collect();
                 let answer = format!("{} {reason}", head.status());
                 let sentence = format!("server answered {} instead of 101", answer.trim_end());
                 Error::Http(sentence.into())

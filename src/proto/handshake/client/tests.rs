@@ -370,6 +370,16 @@ fn the_reason_in_a_sentence_is_short() {
 }
 
 #[test]
+fn the_reason_in_a_sentence_has_no_control_characters() {
+    let wire = "HTTP/1.1 400 a\u{9b}31mb\u{85}c\r\nContent-Length: 0\r\n\r\n";
+    let error = client(&[], None).receive(wire.as_bytes()).unwrap_err();
+    assert_eq!(
+        error,
+        Error::Http("server answered 400 a31mbc instead of 101".into())
+    );
+}
+
+#[test]
 fn an_end_before_the_answer_is_an_error_of_the_stream() {
     let mut client = client(&[], None);
     assert!(matches!(client.receive_eof(), Error::Io(text) if text.contains("before")));
