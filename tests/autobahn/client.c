@@ -115,6 +115,8 @@ int main(int argc, char **argv)
     at_once = atoi(argv[3]);
     expect_ok(wsabi_runtime_new(2, WSABI_DELIVER_ON_THREADS, &suite.runtime), "runtime");
     expect_ok(wsabi_options_new(&suite.options), "options");
+    /* So that short messages are compressed, too. */
+    wsabi_options_set_compression_min(suite.options, 0);
     wsabi_options_on_message(suite.options, on_case_message);
     wsabi_options_on_close(suite.options, on_case_close);
 

@@ -45,6 +45,8 @@ int main(void)
 
     expect_ok(wsabi_runtime_new(2, WSABI_DELIVER_ON_THREADS, &runtime), "runtime");
     expect_ok(wsabi_options_new(&options), "options");
+    /* So that short messages are compressed, too. */
+    wsabi_options_set_compression_min(options, 0);
     wsabi_options_on_message(options, on_message);
     expect_ok(wsabi_server_listen(runtime, "ws://127.0.0.1:0/", WSABI_NUL_TERMINATED, options, NULL,
                                   &server),
