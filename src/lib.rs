@@ -6,6 +6,9 @@
 mod delivery;
 mod error;
 mod ffi;
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/fuzz/checks/mod.rs"]
+pub mod fuzzing;
 mod net;
 mod options;
 mod proto;
