@@ -97,11 +97,11 @@ impl Forward {
         let (sender, out) = (&self.sender, &mut self.out);
         match seen {
             Seen::Message(kind, payload) => match &mut self.deflater {
-                None => write(sender.message(*kind, payload, false), out),
+                None => write(sender, sender.message(*kind, payload, false), out),
                 Some(deflater) => {
                     let mut compressed = Buffer::new();
                     deflater.compress(payload, true, &mut compressed).unwrap();
-                    write(sender.message(*kind, compressed.bytes(), true), out);
+                    write(sender, sender.message(*kind, compressed.bytes(), true), out);
                 }
             },
             Seen::Ping(payload) => sender.control(Opcode::Ping, payload, out).unwrap(),
@@ -111,8 +111,8 @@ impl Forward {
     }
 }
 
-fn write(mut encoding: Encoding<'_>, out: &mut Buffer) {
-    let most = out.len() + encoding.wire_len();
+fn write(sender: &Sender, mut encoding: Encoding<'_>, out: &mut Buffer) {
+    let most = out.len() + sender.wire_len(encoding.left());
     encoding.write(usize::MAX, out).unwrap();
     assert!(out.len() <= most, "longer than foretold");
 }
