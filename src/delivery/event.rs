@@ -79,12 +79,12 @@ pub enum Event<'a> {
 /// no event can reach it any more.
 pub trait Handler: Send + Sync {
     /// Takes one event, whose data is borrowed until this returns.
-    fn handle(&self, event: Event<'_>);
+    fn handle(&self, event: &Event<'_>);
 }
 
 impl<F: Fn(Event<'_>) + Send + Sync> Handler for F {
-    fn handle(&self, event: Event<'_>) {
-        self(event);
+    fn handle(&self, event: &Event<'_>) {
+        self(*event);
     }
 }
 

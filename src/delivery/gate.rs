@@ -38,7 +38,7 @@ impl Gate {
     }
 
     /// Runs the handler, on this thread. The caller holds no lock.
-    pub fn deliver(&self, event: Event<'_>) -> Result<(), Panicked> {
+    pub fn deliver(&self, event: &Event<'_>) -> Result<(), Panicked> {
         if self.is_detached() || self.closed.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -79,7 +79,7 @@ mod tests {
     fn nothing_follows_the_close_event() {
         let (gate, seen) = recording();
         for event in [Event::Open, CLOSE, CLOSE, Event::Drain] {
-            gate.deliver(event).unwrap();
+            gate.deliver(&event).unwrap();
         }
         assert_eq!(seen.lock().len(), 2);
     }
@@ -87,9 +87,9 @@ mod tests {
     #[test]
     fn nothing_starts_after_detaching() {
         let (gate, seen) = recording();
-        gate.deliver(Event::Open).unwrap();
+        gate.deliver(&Event::Open).unwrap();
         gate.detach();
-        gate.deliver(CLOSE).unwrap();
+        gate.deliver(&CLOSE).unwrap();
         assert_eq!(seen.lock().len(), 1);
     }
 
@@ -97,6 +97,6 @@ mod tests {
     fn a_panic_of_the_handler_is_caught() {
         let gate = Gate::default();
         gate.attach(Arc::new(|_: Event<'_>| panic!("on purpose")));
-        assert_eq!(gate.deliver(Event::Open), Err(Panicked));
+        assert_eq!(gate.deliver(&Event::Open), Err(Panicked));
     }
 }

@@ -41,23 +41,72 @@ impl Target {
         self.user_data
             .replace(UserData::new(pointer, self.callbacks.release));
     }
+
+    /// The event as C sees it. `sentence` is that of an error, with its NUL.
+    fn describe(
+        &self,
+        event: &Event<'_>,
+        kind: i32,
+        sentence: &str,
+        user_data: *mut c_void,
+    ) -> wsabi_event {
+        let (mut r#type, mut code, mut was_clean, mut value) = (0, 0, 0, 0);
+        let payload = match *event {
+            Event::Open | Event::Drain => Payload::EMPTY,
+            Event::Message { kind, payload } => {
+                r#type = match kind {
+                    MessageKind::Text => event::WSABI_TEXT,
+                    MessageKind::Binary => event::WSABI_BINARY,
+                };
+                payload
+            }
+            Event::Ping(payload) => payload,
+            Event::Pong {
+                payload,
+                round_trip,
+            } => {
+                value = output::nanoseconds(round_trip);
+                payload
+            }
+            Event::Error(error) => {
+                code = status::of(error);
+                Payload::new(sentence.as_bytes()).unwrap_or(Payload::EMPTY)
+            }
+            Event::Close {
+                code: close_code,
+                reason,
+                was_clean: is_clean,
+            } => {
+                (code, was_clean) = (i32::from(close_code), i32::from(is_clean));
+                reason
+            }
+        };
+        wsabi_event {
+            size: size_of::<wsabi_event>() as u32,
+            kind,
+            handle: self.handle,
+            user_data,
+            data: payload.with_nul().as_ptr(),
+            len: payload.as_bytes().len(),
+            r#type,
+            code,
+            was_clean,
+            reserved: 0,
+            value,
+        }
+    }
 }
 
 impl Handler for Target {
-    fn handle(&self, event: Event<'_>) {
-        let kind = kind(&event);
+    fn handle(&self, event: &Event<'_>) {
+        let kind = kind(event);
         if let Some(handler) = self.callbacks.of(kind) {
             let sentence = match event {
                 Event::Error(error) => format!("{error}\0"),
                 _ => String::new(),
             };
-            let described = describe(&event, kind, &sentence);
             self.user_data.lend(|user_data| {
-                let event = wsabi_event {
-                    handle: self.handle,
-                    user_data,
-                    ..described
-                };
+                let event = self.describe(event, kind, &sentence, user_data);
                 // SAFETY: the application gave the function for calls like this one. The event
                 // and its data live until it returns.
                 unsafe { handler(&raw const event, user_data) };
@@ -79,65 +128,6 @@ fn kind(event: &Event<'_>) -> i32 {
         Event::Ping(_) => event::WSABI_EVENT_PING,
         Event::Pong { .. } => event::WSABI_EVENT_PONG,
         Event::Drain => event::WSABI_EVENT_DRAIN,
-    }
-}
-
-/// The event as C sees it, but for the handle and the user_data. `sentence` is that of an error,
-/// with its NUL.
-fn describe(event: &Event<'_>, kind: i32, sentence: &str) -> wsabi_event {
-    let with = |payload: Payload<'_>| wsabi_event {
-        size: size_of::<wsabi_event>() as u32,
-        kind,
-        handle: 0,
-        user_data: ptr::null_mut(),
-        data: payload.with_nul().as_ptr(),
-        len: payload.as_bytes().len(),
-        r#type: 0,
-        code: 0,
-        was_clean: 0,
-        reserved: 0,
-        value: 0,
-    };
-    match *event {
-        Event::Open | Event::Drain => with(Payload::EMPTY),
-        Event::Message {
-            kind: MessageKind::Text,
-            payload,
-        } => wsabi_event {
-            r#type: event::WSABI_TEXT,
-            ..with(payload)
-        },
-        Event::Message {
-            kind: MessageKind::Binary,
-            payload,
-        } => wsabi_event {
-            r#type: event::WSABI_BINARY,
-            ..with(payload)
-        },
-        Event::Ping(payload) => with(payload),
-        Event::Pong {
-            payload,
-            round_trip,
-        } => wsabi_event {
-            value: output::nanoseconds(round_trip),
-            ..with(payload)
-        },
-        Event::Error(error) => {
-            let payload = Payload::new(sentence.as_bytes()).unwrap_or(Payload::EMPTY);
-            wsabi_event {
-                code: status::of(error),
-                ..with(payload)
-            }
-        }
-        Event::Close {
-            code,
-            reason,
-            was_clean,
-        } => wsabi_event {
-            code: i32::from(code),
-            was_clean: i32::from(was_clean),
-            ..with(reason)
-        },
     }
 }
 
@@ -209,23 +199,23 @@ mod tests {
         let payload = Payload::new(b"a\0b\0").unwrap();
         let round_trip = Some(Duration::from_micros(3));
 
-        target.handle(Event::Open);
-        target.handle(Event::Message {
+        target.handle(&Event::Open);
+        target.handle(&Event::Message {
             kind: MessageKind::Text,
             payload,
         });
-        target.handle(Event::Message {
+        target.handle(&Event::Message {
             kind: MessageKind::Binary,
             payload: Payload::EMPTY,
         });
-        target.handle(Event::Ping(payload));
-        target.handle(Event::Pong {
+        target.handle(&Event::Ping(payload));
+        target.handle(&Event::Pong {
             payload,
             round_trip,
         });
-        target.handle(Event::Drain);
-        target.handle(Event::Error(&error));
-        target.handle(Event::Close {
+        target.handle(&Event::Drain);
+        target.handle(&Event::Error(&error));
+        target.handle(&Event::Close {
             code: 4999,
             reason: payload,
             was_clean: true,
@@ -285,8 +275,8 @@ mod tests {
         );
         assert!(callbacks.set(-1, Some(record)).is_err());
         let target = target(callbacks, &log);
-        target.handle(Event::Open);
-        target.handle(Event::Drain);
+        target.handle(&Event::Open);
+        target.handle(&Event::Drain);
         assert_eq!(log.lock().len(), 1);
     }
 
@@ -315,7 +305,7 @@ mod tests {
         let user_data = UserData::new(ptr::from_ref(&shared).cast_mut().cast(), None);
         let target = Arc::new(Target::new(7, Arc::new(callbacks), user_data, false));
         *cell.lock() = Some(target.clone());
-        target.handle(Event::Open);
+        target.handle(&Event::Open);
         assert_eq!(shared.1.lock().len(), 1);
         *cell.lock() = None;
     }

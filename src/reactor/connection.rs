@@ -782,7 +782,7 @@ impl Connection {
                         let open = self.link.ready_state() == ReadyState::Open;
                         if let Some(payload) = Payload::new(bytes).filter(|_| open) {
                             let event = Event::Message { kind, payload };
-                            panicked = self.link.gate.deliver(event).is_err();
+                            panicked = self.link.gate.deliver(&event).is_err();
                         }
                     }
                 }
@@ -819,7 +819,7 @@ impl Connection {
         }
         let behind = std::mem::replace(&mut cx.buffer[end], 0);
         let delivered = match Payload::new(&cx.buffer[start..=end]) {
-            Some(payload) => self.link.gate.deliver(event(payload)),
+            Some(payload) => self.link.gate.deliver(&event(payload)),
             None => Ok(()),
         };
         cx.buffer[end] = behind;
@@ -829,7 +829,7 @@ impl Connection {
     }
 
     fn deliver(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
-        if self.link.gate.deliver(event).is_err() {
+        if self.link.gate.deliver(&event).is_err() {
             self.panicked(cx);
         }
     }
@@ -894,7 +894,7 @@ impl Connection {
         self.link.closing();
         self.closing.failed(code.filter(|_| sent), cx.now);
         self.closing.sent(cx.now);
-        let _ = self.link.gate.deliver(Event::Error(&failure.error));
+        let _ = self.link.gate.deliver(&Event::Error(&failure.error));
     }
 
     /// Once nothing but the end of TCP is missing, says so to the peer. RFC 6455 §7.1.1: the server
@@ -929,13 +929,13 @@ impl Connection {
         self.transport = None;
         self.tail = Buffer::new();
         if let Some(error) = &ending.error {
-            let _ = self.link.gate.deliver(Event::Error(error));
+            let _ = self.link.gate.deliver(&Event::Error(error));
         }
         let mut reason = ending.reason.into_string();
         reason.push('\0');
         let reason = Payload::new(reason.as_bytes()).unwrap_or(Payload::EMPTY);
         let (code, was_clean) = (ending.code, ending.was_clean);
-        let _ = self.link.gate.deliver(Event::Close {
+        let _ = self.link.gate.deliver(&Event::Close {
             code,
             reason,
             was_clean,
