@@ -182,9 +182,13 @@ impl Receiver {
         }
         let owned = self.assembly.capacity().saturating_sub(self.assembly.len());
         let most = FIRST_ROOM.max(self.assembly.len()).max(owned);
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(most);
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let wanted = left.min(most);
+        // With the NUL that follows a whole message; its buffer need not double for that.
+        let whole = self.assembly.len().saturating_add(left).saturating_add(1);
+        let room = self.assembly.spare_within(wanted.saturating_add(1), whole);
         // Without memory here, the bytes go through the shared buffer, and fail there.
-        self.assembly.spare(wanted).ok()?.get_mut(..wanted)
+        room.ok()?.get_mut(..wanted)
     }
 
     /// Takes the first `len` bytes of [`Self::room`] as received.
@@ -207,7 +211,11 @@ impl Receiver {
 
     /// The payload that [`Location::Assembled`] names, and a NUL behind it.
     pub fn assembled(&mut self) -> Result<&[u8], Failure> {
-        self.assembly.append(b"\0")?;
+        let whole = self.assembly.len().saturating_add(1);
+        if let Some(nul) = self.assembly.spare_within(1, whole)?.first_mut() {
+            *nul = 0;
+        }
+        self.assembly.fill(1);
         Ok(self.assembly.bytes())
     }
 

@@ -340,6 +340,35 @@ fn a_declared_length_costs_no_memory() {
 }
 
 #[test]
+fn a_large_message_takes_hardly_more_memory_than_its_size() {
+    const SIZE: usize = 1 << 20;
+    let mut client = Peer::with_limits(Role::Client, u64::MAX, u64::MAX);
+    client
+        .receive(b"\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x00", &[])
+        .unwrap();
+    let mut left = SIZE;
+    while left > 0 {
+        let room = client.receiver.room().map_or(0, |room| room.len());
+        let received = if room > 0 {
+            client.receiver.filled(room).unwrap()
+        } else {
+            let mut rest = vec![0; left];
+            client
+                .receiver
+                .receive(&mut rest, &mut client.pool)
+                .unwrap()
+                .unwrap()
+                .received
+        };
+        left -= if room > 0 { room } else { left };
+        assert_eq!(received.is_some(), left == 0);
+    }
+    assert_eq!(client.receiver.assembled().unwrap().len(), SIZE + 1);
+    client.receiver.recycle(&mut client.pool);
+    assert!(client.pool.take().capacity() <= SIZE + 1);
+}
+
+#[test]
 fn a_flood_of_tiny_fragments_is_one_message() {
     let mut server = Peer::new(Role::Server);
     for _ in 0..100_000 {
