@@ -1,7 +1,7 @@
 //! Where the events of one socket go: into the application's handlers.
 
 use std::ffi::c_void;
-use std::ptr;
+
 use std::sync::Arc;
 
 use crate::delivery::{Event, Handler, MessageKind, Payload};
@@ -133,6 +133,7 @@ fn kind(event: &Event<'_>) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use std::ptr;
     use std::slice;
     use std::time::Duration;
 

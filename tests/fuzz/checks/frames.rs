@@ -4,7 +4,7 @@ use super::input::Input;
 use super::reading::{Reading, Seen};
 use crate::proto::deflate::{Deflater, Inflater};
 use crate::proto::frame::Opcode;
-use crate::proto::{Buffer, Encoding, MessageKind, Role, Sender, close};
+use crate::proto::{Buffer, MessageKind, Role, Sender, close};
 
 /// What a peer sends means the same however it is cut; what was understood is understood again
 /// when it is sent on.
@@ -38,16 +38,19 @@ pub fn frames(data: &[u8]) {
         assert_eq!(whole.failure.is_some(), cut.failure.is_some());
     }
 
-    let mut forward = Forward {
-        sender: Sender::new(other, max_frame),
-        deflater: compression.map(Compression::deflater),
-        out: Buffer::new(),
-    };
-    for seen in &whole.seen {
-        forward.send(seen);
+    for step in [None, Some(100)] {
+        let mut forward = Forward {
+            sender: Sender::new(other, max_frame),
+            deflater: compression.map(Compression::deflater),
+            step,
+            out: Buffer::new(),
+        };
+        for seen in &whole.seen {
+            forward.send(seen);
+        }
+        let again = read(input, forward.out.bytes());
+        assert_eq!((&again.seen, again.failure), (&whole.seen, None));
     }
-    let again = read(input, forward.out.bytes());
-    assert_eq!((again.seen, again.failure), (whole.seen, None));
 }
 
 #[derive(Clone, Copy)]
@@ -89,6 +92,8 @@ fn check(reading: &Reading, max_message: u64) {
 struct Forward {
     sender: Sender,
     deflater: Option<Deflater>,
+    /// How much of a message is written at a time; none: all of it.
+    step: Option<usize>,
     out: Buffer,
 }
 
@@ -97,11 +102,11 @@ impl Forward {
         let (sender, out) = (&self.sender, &mut self.out);
         match seen {
             Seen::Message(kind, payload) => match &mut self.deflater {
-                None => write(sender, sender.message(*kind, payload, false), out),
+                None => self.send_message(*kind, payload, false),
                 Some(deflater) => {
                     let mut compressed = Buffer::new();
                     deflater.compress(payload, true, &mut compressed).unwrap();
-                    write(sender, sender.message(*kind, compressed.bytes(), true), out);
+                    self.send_message(*kind, compressed.bytes(), true);
                 }
             },
             Seen::Ping(payload) => sender.control(Opcode::Ping, payload, out).unwrap(),
@@ -109,10 +114,19 @@ impl Forward {
             Seen::Close(frame) => sender.close(frame, out).unwrap(),
         }
     }
-}
 
-fn write(sender: &Sender, mut encoding: Encoding<'_>, out: &mut Buffer) {
-    let most = out.len() + sender.wire_len(encoding.left());
-    encoding.write(usize::MAX, out).unwrap();
-    assert!(out.len() <= most, "longer than foretold");
+    fn send_message(&mut self, kind: MessageKind, payload: &[u8], compressed: bool) {
+        let (sender, out) = (&self.sender, &mut self.out);
+        let most = out.len() + sender.wire_len(payload.len());
+        match self.step {
+            None => sender.append(kind, payload, compressed, out).unwrap(),
+            Some(step) => {
+                let mut encoding = sender.message(kind, payload, compressed);
+                while !encoding.is_done() {
+                    encoding.write(step, out).unwrap();
+                }
+            }
+        }
+        assert!(out.len() <= most, "longer than foretold");
+    }
 }
