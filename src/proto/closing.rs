@@ -61,6 +61,11 @@ impl Closing {
         self.begin(now);
     }
 
+    /// Our Close frame waits still, and never will be sent.
+    pub fn unsent(&mut self) {
+        self.sent = false;
+    }
+
     /// The peer's Close frame has come.
     pub fn received(&mut self, frame: CloseFrame, now: Instant) {
         self.received.get_or_insert(frame);
@@ -160,6 +165,19 @@ mod tests {
         assert_eq!(
             Closing::new(Duration::ZERO).end(cut()),
             Ending::abnormal(cut())
+        );
+    }
+
+    #[test]
+    fn a_frame_that_never_left_makes_no_clean_end() {
+        let mut closing = Closing::new(Duration::from_secs(3));
+        closing.received(frame(1000), Instant::now());
+        closing.sent(Instant::now());
+        closing.unsent();
+        let ending = closing.end(cut());
+        assert_eq!(
+            (ending.error, ending.code, ending.was_clean),
+            (Some(cut()), 1000, false)
         );
     }
 

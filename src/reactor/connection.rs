@@ -234,6 +234,7 @@ impl Connection {
         if is_due(self.closing.deadline()) {
             let limit = self.link.settings.close_timeout.as_millis();
             let sentence = format!("the connection was not closed within {limit} ms");
+            self.give_up_sending();
             let ending = self.closing.end(Error::Timeout(sentence.into()));
             return self.finish(ending);
         }
@@ -479,9 +480,14 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Option<usize> {
         match result {
-            Ok(0) => self.receive_eof(Error::Io(
-                "the peer ended the connection without a Close frame".into(),
-            )),
+            Ok(0) => {
+                let sentence = if self.give_up_sending() {
+                    "the peer ended the connection before everything was sent"
+                } else {
+                    "the peer ended the connection without a Close frame"
+                };
+                self.receive_eof(Error::Io(sentence.into()));
+            }
             Ok(len) => {
                 if SHORT_READ_MEANS_EMPTY && len < most && !self.read_closed {
                     self.readable = self.write_error.is_some();
@@ -502,6 +508,18 @@ impl Connection {
             }
         }
         None
+    }
+
+    /// What the system does not take now is lost, our Close frame first of all. Whether there is
+    /// any.
+    fn give_up_sending(&mut self) -> bool {
+        // A stream that is broken is told of by its own error.
+        let is_broken = self.write_error.is_some() || self.link.attend().broken.is_some();
+        let is_lost = !is_broken && !self.link.is_flushed();
+        if is_lost {
+            self.closing.unsent();
+        }
+        is_lost
     }
 
     /// Nothing more comes, for which `error` is the sentence.

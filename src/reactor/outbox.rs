@@ -90,6 +90,8 @@ pub struct Chunk {
 /// What waits is kept in chunks of this size: one is still in the cache when the system copies
 /// it, and becomes free for what comes behind it as soon as it is written.
 pub const CHUNK: usize = 128 << 10;
+/// Behind so many waiting bytes, only the latest ping is answered.
+const MUCH: usize = 64 << 10;
 /// A buffer that an idle connection may keep.
 const KEPT: usize = 256;
 
@@ -208,13 +210,14 @@ impl Outbox {
         self.sender.close(frame, &mut self.back.bytes)
     }
 
-    /// Answers a ping. While the system takes nothing, only the latest one is answered (RFC 6455
-    /// §5.5.3), so that a peer which sends pings and does not read costs nothing.
+    /// Answers a ping. While the system takes nothing, or much waits already, only the latest one
+    /// is answered (RFC 6455 §5.5.3), so that a peer which sends pings and does not read costs
+    /// nothing.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), OutOfMemory> {
         if self.state != ReadyState::Open {
             return Ok(());
         }
-        if self.blocked {
+        if self.blocked || self.back.bytes.len() > MUCH {
             self.pong = Some(payload.into());
             return Ok(());
         }

@@ -74,6 +74,7 @@ functions! {
     options_set_close_timeout_ms: extern "C" fn(u64, u32) -> i32;
     options_set_ping_interval_ms: extern "C" fn(u64, u32) -> i32;
     options_set_pong_timeout_ms: extern "C" fn(u64, u32) -> i32;
+    options_set_idle_timeout_ms: extern "C" fn(u64, u32) -> i32;
     options_set_compression: extern "C" fn(u64, i32) -> i32;
     options_set_compression_min: extern "C" fn(u64, u64) -> i32;
     options_set_compression_level: extern "C" fn(u64, i32) -> i32;

@@ -14,6 +14,9 @@ use wsabi::{Delivery, Event, Handler, MessageKind, Options, Runtime, Server, Soc
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Hardly any room for received bytes; the system has its own idea of the least.
+pub const NARROW: usize = 4096;
+
 /// What a handler was told.
 #[derive(Debug, PartialEq)]
 pub enum Seen {
@@ -132,6 +135,15 @@ impl RawServer {
         Self {
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
         }
+    }
+
+    /// One that has hardly any room for what it receives.
+    pub fn narrow() -> Self {
+        let server = Self::new();
+        // Those that it accepts inherit it.
+        let socket = socket2::SockRef::from(&server.listener);
+        socket.set_recv_buffer_size(NARROW).unwrap();
+        server
     }
 
     pub fn url(&self) -> String {
