@@ -333,7 +333,12 @@ impl Outbox {
         if bytes.capacity() == 0 {
             *bytes = pool.lock().take();
         }
-        let room = if self.middle.is_empty() { 0 } else { CHUNK };
+        // A chunk for many small messages is taken as a whole; a large one gets what it needs.
+        let room = if self.middle.is_empty() || wire > CHUNK / 4 {
+            0
+        } else {
+            CHUNK
+        };
         bytes.spare(wire.max(room.saturating_sub(bytes.len())))?;
         Ok(())
     }

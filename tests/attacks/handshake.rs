@@ -435,7 +435,8 @@ fn a12_nothing_can_be_injected() {
             format!("{injected}ws://{address}/"),
         ] {
             let (result, _) = runtime.try_connect(url.as_bytes(), &options, |_, _| {});
-            assert_eq!(result.err(), Some(ERR_URL), "{url:?}");
+            let expected = if bad == "\0" { ERR_ARGUMENT } else { ERR_URL };
+            assert_eq!(result.err(), Some(expected), "{url:?}");
         }
     }
     for owned in [
