@@ -285,9 +285,10 @@ fn words(variable: &str) -> Vec<String> {
 /// A program that is killed when this is dropped, or at its deadline.
 struct Running {
     child: Child,
-    lines: Receiver<String>,
-    /// What it has written so far, to its output and to its errors.
+    lines: Receiver<Line>,
+    /// What it has written so far.
     output: String,
+    errors: String,
     deadline: Instant,
 }
 
@@ -295,6 +296,12 @@ struct Outcome {
     success: bool,
     status: String,
     output: String,
+    errors: String,
+}
+
+enum Line {
+    Output(String),
+    Error(String),
 }
 
 impl Running {
@@ -310,14 +317,15 @@ impl Running {
             .spawn()
             .unwrap();
         let (sender, lines) = mpsc::channel();
-        read_lines(child.stdout.take().unwrap(), sender.clone());
-        read_lines(child.stderr.take().unwrap(), sender);
+        read_lines(child.stdout.take().unwrap(), Line::Output, sender.clone());
+        read_lines(child.stderr.take().unwrap(), Line::Error, sender);
         let slowness = env::var("WSABI_SLOW").map_or(1, |it| it.parse().unwrap());
         let deadline = Instant::now() + Duration::from_secs(60) * slowness;
         Self {
             child,
             lines,
             output: String::new(),
+            errors: String::new(),
             deadline,
         }
     }
@@ -325,7 +333,8 @@ impl Running {
     /// Waits until it has written `text`.
     fn wait_for(&mut self, text: &str) {
         while !self.output.contains(text) {
-            assert!(self.take_line(), "ended without {text:?}:\n{}", self.output);
+            let is_running = self.take_line();
+            assert!(is_running, "no {text:?}:\n{}{}", self.output, self.errors);
         }
     }
 
@@ -346,11 +355,11 @@ impl Running {
     fn finish(mut self) -> Outcome {
         while self.take_line() {}
         let status = self.child.wait().unwrap();
-        let output = std::mem::take(&mut self.output);
         Outcome {
             success: status.success(),
             status: status.to_string(),
-            output,
+            output: std::mem::take(&mut self.output),
+            errors: std::mem::take(&mut self.errors),
         }
     }
 
@@ -358,9 +367,12 @@ impl Running {
     fn take_line(&mut self) -> bool {
         let left = self.deadline.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(left) {
-            Ok(line) => self.output += &line,
+            Ok(Line::Output(line)) => self.output += &line,
+            Ok(Line::Error(line)) => self.errors += &line,
             Err(RecvTimeoutError::Disconnected) => return false,
-            Err(RecvTimeoutError::Timeout) => panic!("still running:\n{}", self.output),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("still running:\n{}{}", self.output, self.errors);
+            }
         }
         true
     }
@@ -376,19 +388,21 @@ impl Drop for Running {
 
 impl Outcome {
     fn expect_success(&self) {
-        assert!(self.success, "{}:\n{}", self.status, self.output);
+        assert!(
+            self.success,
+            "{}:\n{}{}",
+            self.status, self.output, self.errors
+        );
     }
 }
 
-fn read_lines(from: impl Read + Send + 'static, to: Sender<String>) {
+fn read_lines(from: impl Read + Send + 'static, kind: fn(String) -> Line, to: Sender<Line>) {
     thread::spawn(move || {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
-            if to
-                .send(String::from_utf8_lossy(&line).into_owned())
-                .is_err()
-            {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            if to.send(kind(text)).is_err() {
                 break;
             }
             line.clear();
