@@ -71,8 +71,8 @@ int main(int argc, char **argv)
     wsabi_options_on_error(options, on_error);
     wsabi_options_on_close(options, on_close);
 
-    if (wsabi_socket_connect(WSABI_DEFAULT_RUNTIME, argv[1], WSABI_NUL_TERMINATED, options, &outcome,
-                             &socket) != WSABI_OK) {
+    if (wsabi_socket_connect(WSABI_DEFAULT_RUNTIME, argv[1], WSABI_NUL_TERMINATED, options,
+                             &outcome, &socket) != WSABI_OK) {
         fprintf(stderr, "%s\n", wsabi_last_error());
         return EXIT_FAILURE;
     }

@@ -249,7 +249,8 @@ static void send_arguments(wsabi_socket socket)
     for (i = 0; i < COUNT_OF(not_utf8); i++) {
         REFUSED(WSABI_ERR_ARGUMENT, "UTF-8", wsabi_socket_send_text(socket, not_utf8[i], none));
         REFUSED(WSABI_ERR_ARGUMENT, "UTF-8",
-                wsabi_socket_send_fragment(socket, WSABI_TEXT, not_utf8[i], strlen(not_utf8[i]), 1));
+                wsabi_socket_send_fragment(socket, WSABI_TEXT, not_utf8[i],
+                                           strlen(not_utf8[i]), 1));
     }
 }
 

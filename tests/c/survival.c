@@ -136,9 +136,11 @@ static void exchange_under_signals(void)
     it.at_server.hook = echo;
     pair_connect(&it);
     for (i = 0; i < count; i++)
-        CHECK_OK(wsabi_socket_send_binary(it.client, bulk, (size_t)i % 3 == 0 ? 20000 : 20));
-    for (i = 0; i < count; i++)
-        CHECK(wait_for_message(&it.at_client, (size_t)i + 1).len == ((size_t)i % 3 == 0 ? 20000 : 20));
+        CHECK_OK(wsabi_socket_send_binary(it.client, bulk, i % 3 == 0 ? 20000 : 20));
+    for (i = 0; i < count; i++) {
+        record message = wait_for_message(&it.at_client, (size_t)i + 1);
+        CHECK(message.len == (i % 3 == 0 ? 20000 : 20));
+    }
     CHECK_OK(wsabi_runtime_shutdown(it.runtime, DEADLINE_MS));
     wait_for_clean_close(&it.at_client, 1001, "");
     pair_free(&it);
