@@ -515,7 +515,7 @@ impl Connection {
     fn give_up_sending(&mut self) -> bool {
         // A stream that is broken is told of by its own error.
         let is_broken = self.write_error.is_some() || self.link.attend().broken.is_some();
-        let is_lost = !is_broken && !self.link.is_flushed();
+        let is_lost = !is_broken && self.link.is_stuck();
         if is_lost {
             self.closing.unsent();
         }

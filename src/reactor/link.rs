@@ -434,6 +434,13 @@ impl Link {
         out.is_empty() || out.transport.is_none() || out.wishes.broken.is_some()
     }
 
+    /// Whether bytes wait that nobody is writing. What a thread is writing may have left already:
+    /// an answer to it can come before that thread has noted so.
+    pub(super) fn is_stuck(&self) -> bool {
+        let out = self.outbox.lock();
+        !out.writing && !out.is_empty() && out.transport.is_some()
+    }
+
     /// When a message was last sent.
     pub(super) fn last_message(&self) -> Option<Instant> {
         self.outbox.lock().last_message

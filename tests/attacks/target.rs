@@ -126,7 +126,10 @@ impl Target {
     pub fn fails(&mut self, mut peer: Peer, frames: &[u8], status: i32, code: u16) {
         peer.send(frames);
         let answer = peer.read_to_end();
-        let codes: Vec<_> = answer.iter().map(|frame| frame.close_code()).collect();
+        let codes: Vec<_> = answer
+            .iter()
+            .map(super::support::wire::Frame::close_code)
+            .collect();
         let name = &frames[..frames.len().min(20)];
         assert_eq!(codes, [Some(code)], "{name:02x?} to a {:?}", self.role);
         drop(peer);
