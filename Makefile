@@ -4,6 +4,8 @@ CARGO ?= cargo
 CC ?= cc
 PYTHON ?= python3
 CFLAGS ?= -O2 -g
+# 1: `make demo` runs over wss://.
+TLS ?= 0
 # How many seconds the server of `make demo` waits before it closes a connection.
 DEMO_SECONDS ?= 5
 
@@ -28,14 +30,16 @@ static:
 ## examples   the C examples, in target/release/c
 examples: $(PROGRAMS)
 
-$(OUT)/c/%: examples/c/%.c include/wsabi.h | shared
+$(OUT)/c/%: examples/c/%.c examples/c/pem.h include/wsabi.h | shared
 	mkdir -p $(@D)
 	$(CC) -std=c99 -Wall -Wextra -Wpedantic $(CFLAGS) -pthread -Iinclude -o $@ $< \
 	    -L$(OUT) -lwsabi -Wl,-rpath,'$$ORIGIN/..'
 
-## demo       runs the C and the Python client against the C server (DEMO_SECONDS=5)
+## demo       runs the C and the Python client against the C server (DEMO_SECONDS=5). TLS=1: over
+##            wss://, with a certificate made on the spot and verified by the clients
 demo: shared $(PROGRAMS)
 	CLIENT=$(OUT)/c/client SERVER=$(OUT)/c/hello_server PYTHON='$(PYTHON)' \
+	    MAKE_CERTIFICATE='$(if $(filter 1,$(TLS)),$(CARGO) run --example certificate)' \
 	    WSABI_LIBRARY=$(CURDIR)/$(OUT)/libwsabi.so sh examples/demo.sh $(DEMO_SECONDS)
 
 ## test       everything that a change must pass
@@ -44,6 +48,7 @@ test:
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) test
 	$(MAKE) demo DEMO_SECONDS=0.2
+	$(MAKE) demo DEMO_SECONDS=0.2 TLS=1
 
 ## bench      the measurements
 bench:

@@ -43,8 +43,11 @@
  * text names what it may return besides.
  *
  * Handlers: functions of the application that the library calls. They must
- * return: a C++ exception or a longjmp must not leave them. A handler that
- * is slow holds up its socket, and the others that share its thread.
+ * return. A C++ exception that leaves one, or the end of its thread by
+ * pthread_exit, ends the process with a sentence on standard error. A
+ * longjmp out of one is not seen: where wsabi_runtime_poll was calling it,
+ * every later poll of that runtime gets WSABI_ERR_STATE. A handler that is
+ * slow holds up its socket, and the others that share its thread.
  *
  * user_data: a pointer that the library hands to handlers and never reads.
  * The function given to wsabi_options_on_release gets each one back, once.
@@ -125,14 +128,20 @@ int32_t wsabi_set_log_handler(int32_t max_level,
                               void *user_data);
 
 /**
- * Sets functions that run first and last on every thread that the library
- * starts from now on: to attach it to a virtual machine, to keep an
- * interpreter's state for it, or to name it for a profiler.
+ * Sets functions that run first and last on every thread that a runtime
+ * starts from now on, which are those that handlers run on: to attach it to
+ * a virtual machine, to keep an interpreter's state for it, or to name it
+ * for a profiler.
  *
  * start returns before any handler runs on the thread, and no handler runs
  * on it after stop was called. Either may be NULL, the default. user_data
  * is not released by the library. Threads of a runtime that is not freed
- * when the process ends never call stop.
+ * when the process ends never call stop. After fork() the child has the
+ * same functions.
+ *
+ * They do not run on the threads on which a runtime looks names up and
+ * reads certificates, and which may outlive it: of the application, only
+ * the function of wsabi_set_log_handler can be called there.
  */
 int32_t wsabi_set_thread_hooks(void (*start)(void *user_data),
                                void (*stop)(void *user_data),
@@ -183,7 +192,26 @@ int32_t wsabi_set_thread_hooks(void (*start)(void *user_data),
 /** The proxy refused or failed. */
 #define WSABI_ERR_PROXY -12
 
-/** TLS failed: the certificate, an alert, or a truncated stream. */
+/**
+ * TLS failed. The sentence says how, and begins with one of these, which
+ * stay as they are:
+ *
+ * - "certificate expired:", "certificate not yet valid:"
+ * - "certificate for another host:" and the names that it is for
+ * - "certificate of unknown issuer:" no authority that is trusted here
+ * - "certificate revoked:", "certificate not pinned:"
+ * - "certificate refused:" anything else that is wrong with it
+ * - "certificate missing:" the peer has shown none
+ * - "certificate demanded:" the peer wants one, and there is none
+ * - "own certificate refused:" the peer does not take this end's
+ * - "not TLS:" the peer speaks something else, such as plain HTTP
+ * - "nothing in common:" no version or cipher suite that both know
+ * - "no HTTP/1.1:" the server wants another protocol
+ * - "alert received:" the peer gives up, for the reason that it names
+ * - "truncated:" the stream ended without saying so
+ * - "TLS violated:" the peer broke the rules, or somebody interfered
+ * - "TLS failed:" anything else, such as no trusted authority at all
+ */
 #define WSABI_ERR_TLS -13
 
 /**
@@ -209,8 +237,10 @@ int32_t wsabi_set_thread_hooks(void (*start)(void *user_data),
 #define WSABI_ERR_ENCODING -17
 
 /**
- * Something took too long: to connect, to answer a ping, to close, or to
- * send anything at all. Also: wsabi_runtime_shutdown was not done in time.
+ * A time ran out. Of an ERROR event: the one of
+ * wsabi_options_set_connect_timeout_ms, wsabi_options_set_close_timeout_ms,
+ * wsabi_options_set_pong_timeout_ms or wsabi_options_set_idle_timeout_ms.
+ * Of wsabi_runtime_shutdown: its own.
  */
 #define WSABI_ERR_TIMEOUT -18
 
@@ -223,7 +253,11 @@ int32_t wsabi_set_thread_hooks(void (*start)(void *user_data),
  */
 #define WSABI_ERR_ABORTED -20
 
-/** The system refused memory, threads or descriptors. */
+/**
+ * The system refused memory, threads or descriptors. For messages, handles
+ * and connections, that is: where it refuses the few bytes of anything
+ * else, the process ends with a sentence on standard error.
+ */
 #define WSABI_ERR_RESOURCE -21
 
 /** The handle was made before fork(), by the parent of this process. */
@@ -255,6 +289,9 @@ const char *wsabi_last_error(void);
  * For one socket: OPEN, then MESSAGE, PING, PONG and DRAIN as they come,
  * then at most one ERROR, then CLOSE.
  *
+ * - With wsabi_options_set_reconnect, a connection that is lost or cannot
+ *   be made gives RECONNECT in place of ERROR and CLOSE, and then OPEN or
+ *   RECONNECT again. ERROR and CLOSE still come in the end.
  * - CLOSE comes exactly once for every socket that wsabi_socket_connect
  *   returned or that a server opened, and is the last event. It comes at
  *   the latest a close timeout after the end began. If connecting fails,
@@ -310,6 +347,20 @@ const char *wsabi_last_error(void);
  */
 #define WSABI_EVENT_DRAIN 7
 
+/**
+ * The connection was lost, or could not be made, and will be tried again.
+ * code is the cause, a WSABI_ERR_*, data a sentence about it, and value the
+ * time until then in milliseconds. If the server closed the connection with
+ * a code that says "for now" (1001, 1011 to 1014), code is
+ * WSABI_ERR_CLOSED.
+ *
+ * Until the next OPEN the socket is connecting: wsabi_socket_set_header and
+ * wsabi_socket_set_url change the next attempt, and wsabi_socket_close,
+ * _abort and _release end them all. Messages that had not left are dropped,
+ * and one that is being sent in pieces has to be begun anew.
+ */
+#define WSABI_EVENT_RECONNECT 8
+
 /** The type of a text message. */
 #define WSABI_TEXT 1
 
@@ -337,8 +388,8 @@ typedef struct wsabi_event {
   /** The socket's user_data. */
   void *user_data;
   /**
-   * MESSAGE, PING, PONG: the payload. ERROR: a sentence. CLOSE: the
-   * reason. Otherwise empty. Never NULL.
+   * MESSAGE, PING, PONG: the payload. ERROR, RECONNECT: a sentence.
+   * CLOSE: the reason. Otherwise empty. Never NULL.
    */
   const uint8_t *data;
   /** The number of bytes in data. data[len] is 0. */
@@ -348,13 +399,18 @@ typedef struct wsabi_event {
    * Otherwise 0.
    */
   int32_t type;
-  /** ERROR: a WSABI_ERR_*. CLOSE: the close code. Otherwise 0. */
+  /**
+   * ERROR, RECONNECT: a WSABI_ERR_*. CLOSE: the close code. Otherwise 0.
+   */
   int32_t code;
   /** CLOSE: 1 if both sides sent a Close frame. Otherwise 0. */
   int32_t was_clean;
   /** 0. */
   int32_t reserved;
-  /** PONG: the round-trip time in nanoseconds, or 0. Otherwise 0. */
+  /**
+   * PONG: the round-trip time in nanoseconds, or 0. RECONNECT: the
+   * milliseconds until the next attempt. Otherwise 0.
+   */
   uint64_t value;
 } wsabi_event;
 
@@ -382,8 +438,14 @@ typedef void (*wsabi_handler)(const struct wsabi_event *event, void *user_data);
 #define WSABI_DELIVER_ON_THREADS 0
 
 /**
- * Handlers run inside calls of the application only. Not in this version:
- * wsabi_runtime_new answers WSABI_ERR_ARGUMENT.
+ * Handlers run, or events are handed out, inside wsabi_runtime_poll,
+ * wsabi_runtime_next_events and wsabi_runtime_next_packed only: on the
+ * thread of a game loop, of an interpreter, of a user interface.
+ *
+ * Until then events wait. When more than 16 MiB of them do, sockets that
+ * have some are not read, so that TCP holds their peers back; nothing is
+ * lost. Pings are answered as long as a socket is read, and while so much
+ * waits, only the first of them are told.
  */
 #define WSABI_DELIVER_ON_POLL 1
 
@@ -397,8 +459,9 @@ typedef uint64_t wsabi_runtime;
  * Starts a runtime.
  *
  * - threads: 1 to 64. A socket stays on one of them; a program with few
- *   sockets needs one.
- * - delivery: WSABI_DELIVER_ON_THREADS.
+ *   sockets needs one. 0, only with WSABI_DELIVER_ON_POLL: none at all, and
+ *   the reading and writing is done by whoever polls.
+ * - delivery: WSABI_DELIVER_ON_THREADS or WSABI_DELIVER_ON_POLL.
  */
 int32_t wsabi_runtime_new(uint32_t threads,
                           int32_t delivery,
@@ -407,6 +470,7 @@ int32_t wsabi_runtime_new(uint32_t threads,
 /**
  * Closes every socket of a runtime with code 1001, and its servers, and
  * waits until all are closed. The runtime can be used again afterwards.
+ * With WSABI_DELIVER_ON_POLL the events about it wait to be polled.
  *
  * - timeout_ms: how many milliseconds it waits at most; -1: for ever, 0:
  *   not at all. Inside a handler of the runtime it never waits.
@@ -419,6 +483,8 @@ int32_t wsabi_runtime_shutdown(wsabi_runtime runtime, int32_t timeout_ms);
  * Ends a runtime: drops its connections, whose handlers get ERROR with
  * WSABI_ERR_ABORTED and CLOSE, and waits until its threads have ended. No
  * handler runs afterwards, and the handles of its sockets and servers end.
+ * With WSABI_DELIVER_ON_POLL, they end without these events, and those that
+ * wait are dropped; it waits for a poll of another thread to return.
  *
  * Inside a handler of the runtime it does not wait for the thread of that
  * one, and the sockets of that thread end without events. To end
@@ -427,6 +493,98 @@ int32_t wsabi_runtime_shutdown(wsabi_runtime runtime, int32_t timeout_ms);
  * WSABI_ERR_ARGUMENT: WSABI_DEFAULT_RUNTIME cannot be freed.
  */
 int32_t wsabi_runtime_free(wsabi_runtime runtime);
+
+/* ======================================================================
+ * Polling: a runtime with WSABI_DELIVER_ON_POLL, whose events come when the
+ * application asks for them.
+ *
+ * One thread at a time can ask. Another one, and a handler that is being
+ * run by a poll, gets WSABI_ERR_STATE at once; so does a runtime with
+ * WSABI_DELIVER_ON_THREADS.
+ * ====================================================================== */
+
+/**
+ * Runs the handlers of the events that wait, and returns for how many.
+ *
+ * - max_events: how many at most, for a frame of a game; 0: all that wait.
+ *   An event counts whether it has a handler or not.
+ * - timeout_ms: how many milliseconds it waits for the first event; 0: not
+ *   at all, -1: for ever. wsabi_runtime_wake ends it.
+ */
+int32_t wsabi_runtime_poll(wsabi_runtime runtime,
+                           uint32_t max_events,
+                           int32_t timeout_ms);
+
+/**
+ * Fills an array with events instead of running handlers, for hosts that
+ * cannot be called back, and returns how many. They and their data live
+ * until the next call of this, wsabi_runtime_poll or
+ * wsabi_runtime_next_packed for the runtime, or its end.
+ *
+ * - events: capacity of them, each event_size bytes behind the last.
+ * - event_size: sizeof(wsabi_event), as the application knows it.
+ * - timeout_ms: as for wsabi_runtime_poll.
+ *
+ * WSABI_ERR_ARGUMENT: event_size is smaller than in the first version, or
+ * no multiple of 8.
+ */
+int32_t wsabi_runtime_next_events(wsabi_runtime runtime,
+                                  wsabi_event *events,
+                                  uint32_t event_size,
+                                  uint32_t capacity,
+                                  int32_t timeout_ms);
+
+/**
+ * Writes events and their payloads into one buffer, for hosts where reading
+ * through pointers is dear, and returns how many. Whole events only.
+ *
+ * Each is a header of 48 bytes in native byte order, and its data, padded
+ * with zeros to a multiple of 8. The header is kind, type, code and
+ * was_clean, 4 bytes each, and handle, user_data, value and len, 8 bytes
+ * each.
+ *
+ * - buf, cap: where they go, and how many bytes there is room for.
+ * - timeout_ms: as for wsabi_runtime_poll.
+ * - bytes_out: how many bytes were written. If no event was, but bytes_out
+ *   is larger than cap, the first event needs that much room.
+ */
+int32_t wsabi_runtime_next_packed(wsabi_runtime runtime,
+                                  uint8_t *buf,
+                                  size_t cap,
+                                  int32_t timeout_ms,
+                                  size_t *bytes_out);
+
+/**
+ * Gives a descriptor that is readable exactly while wsabi_runtime_poll has
+ * something to do: for epoll, select, asyncio, GLib, libuv. It belongs to
+ * the runtime: watch it, and neither read nor close it. It lives as long as
+ * the runtime.
+ *
+ * WSABI_ERR_STATE: the system has none. With threads it has one on every
+ * system but Windows, without threads on Linux.
+ */
+int32_t wsabi_runtime_fd(wsabi_runtime runtime, ptrdiff_t *fd_out);
+
+/**
+ * Has a poll of the runtime that waits, or the next one, return without an
+ * event.
+ */
+int32_t wsabi_runtime_wake(wsabi_runtime runtime);
+
+/**
+ * Sets what is called when events begin to wait, for loops that watch no
+ * descriptors; once, and not again before a poll. NULL removes it. The old
+ * one does not run any more when this returns.
+ *
+ * It is called on a thread of the library, or inside the call that leaves
+ * events waiting, and may only signal: post a message to a window, set an
+ * event. It must not call this library.
+ *
+ * WSABI_ERR_STATE: the runtime has no threads to call from.
+ */
+int32_t wsabi_runtime_on_ready(wsabi_runtime runtime,
+                               void (*signal)(void *user_data),
+                               void *user_data);
 
 /* ======================================================================
  * Options: a template of handlers and settings for any number of sockets
@@ -489,9 +647,17 @@ int32_t wsabi_options_on_event(wsabi_options options,
  *
  * It is called exactly once for each user_data that was handed over by
  * wsabi_socket_connect, wsabi_server_listen or wsabi_socket_set_user_data,
- * NULL too, when no handler will see it again, on any thread. A call that
- * fails hands nothing over. The sockets of a server share the user_data of
- * the server, which is given back after the last of them has ended.
+ * NULL too, on any thread, when no handler will see it again. A call that
+ * fails hands nothing over.
+ *
+ * - A client's socket: soon after wsabi_socket_release or
+ *   wsabi_runtime_free, when its handler has returned if one is running.
+ *   CLOSE alone gives nothing back: a closed socket can still be asked.
+ * - A server's socket with a user_data of its own: soon after the handler
+ *   of CLOSE has returned, or after the socket was released before.
+ * - A server: when it accepts no more and the last of its sockets has
+ *   ended, since they share its user_data.
+ * - What wsabi_socket_set_user_data replaced: see there.
  */
 int32_t wsabi_options_on_release(wsabi_options options,
                                  void (*release)(void *user_data));
@@ -549,6 +715,78 @@ int32_t wsabi_options_set_user_agent(wsabi_options options,
                                      size_t len);
 
 /**
+ * Sets the credentials of a client, "user:password". Empty: none, which is
+ * the default.
+ *
+ * They are sent in the clear (RFC 7617), so that they are safe with wss://
+ * only. Credentials in the URL take precedence over them, and a header
+ * Authorization over both.
+ *
+ * WSABI_ERR_ARGUMENT: no colon, or a control character. The user's name
+ * ends at the first colon.
+ */
+int32_t wsabi_options_set_basic_auth(wsabi_options options,
+                                     const char *credentials,
+                                     size_t len);
+
+/**
+ * Sets the proxy that a client connects through:
+ * "scheme://user:password@host:port", of which only the host is needed.
+ * Empty: none, which is the default. Unix sockets are reached without it.
+ *
+ * - http, which is the scheme if there is none: by CONNECT; port 80.
+ * - https: the same, through TLS to the proxy, whose certificate is
+ *   verified like a server's; port 443. Identity, pins and server name of
+ *   these options are not for the proxy.
+ * - socks5: names are resolved here; port 1080.
+ * - socks5h: the proxy resolves the names; port 1080.
+ * - "env" alone: what the environment says at the time of this call, by
+ *   http_proxy, https_proxy, all_proxy and no_proxy.
+ *
+ * WSABI_ERR_URL: the text is none of these.
+ */
+int32_t wsabi_options_set_proxy(wsabi_options options,
+                                const char *proxy,
+                                size_t len);
+
+/**
+ * Sets how many redirects a client follows in a row while it connects, from
+ * 0, the default, to 20. None leads from wss:// to ws://, and credentials,
+ * Cookie included, go to no other origin.
+ */
+int32_t wsabi_options_set_max_redirects(wsabi_options options,
+                                        uint32_t redirects);
+
+/**
+ * Sets whether a client connects again when the connection is lost or
+ * cannot be made, beginning with the first. min_ms, max_ms and tries 0: it
+ * does not, which is the default.
+ *
+ * - Before each try comes RECONNECT, and then a wait: a random time between
+ *   min_ms milliseconds and a limit, which is twice min_ms at first and
+ *   doubles with every try, up to max_ms. It is longer where a server that
+ *   refuses asks for more by Retry-After.
+ * - tries: how many there are in a row; then ERROR and CLOSE come. 0: any
+ *   number. They, and the limit, begin anew after a connection that was
+ *   open for max_ms.
+ * - Closed by the server, a connection is made anew after the codes 1001
+ *   and 1011 to 1014, which say "for now", and after no other.
+ * - ERROR and CLOSE come at once where another try would end in the same
+ *   way: after the HTTP statuses that are no 5xx but for 408, 425 and 429,
+ *   such as 401, 403 and 404, after 407 of the proxy, after certificates
+ *   and pins that do not fit, and after whatever breaks RFC 6455 or a limit
+ *   of these options.
+ * - wsabi_socket_close, _abort and _release end it at any time.
+ *
+ * WSABI_ERR_ARGUMENT: min_ms is 0 and another is not, or min_ms is more
+ * than max_ms.
+ */
+int32_t wsabi_options_set_reconnect(wsabi_options options,
+                                    uint32_t min_ms,
+                                    uint32_t max_ms,
+                                    uint32_t tries);
+
+/**
  * Sets the size of the largest message that is received, in bytes, at least
  * 1. Default: 16777216 (16 MiB).
  *
@@ -581,10 +819,14 @@ int32_t wsabi_options_set_low_water(wsabi_options options, uint64_t bytes);
 int32_t wsabi_options_set_max_frame(wsabi_options options, uint64_t bytes);
 
 /**
- * Sets the time from wsabi_socket_connect to OPEN, for name resolution,
- * connecting and the handshake together; for a server the time that a
- * client has for its handshake. Then: WSABI_ERR_TIMEOUT. 0: no limit.
- * Default: 10000.
+ * Sets the time from wsabi_socket_connect to OPEN: for name resolution,
+ * connecting, the proxy, TLS, the upgrade, and redirects, all of them
+ * together; then: WSABI_ERR_TIMEOUT. With wsabi_options_set_reconnect each
+ * attempt has this time.
+ *
+ * For a server: the time that a client has for TLS and its upgrade request;
+ * then the server drops it, without an event, as it does with all that
+ * never get to OPEN. 0: no limit. Default: 10000.
  */
 int32_t wsabi_options_set_connect_timeout_ms(wsabi_options options,
                                              uint32_t milliseconds);
@@ -669,6 +911,117 @@ int32_t wsabi_options_set_max_connections(wsabi_options options,
                                           uint32_t connections);
 
 /* ======================================================================
+ * TLS: whom a client trusts, and who this end is.
+ *
+ * wss:// is TLS 1.2 or 1.3. Without any of these settings a client takes a
+ * server whose certificate is for the host of the URL, is valid today, and
+ * comes from an authority that the system trusts. These are loaded when
+ * they are first needed, and kept; if there are none, connecting fails. A
+ * server needs wsabi_options_set_tls_identity.
+ *
+ * pem is text with certificates between BEGIN and END lines (RFC 7468), as
+ * files for OpenSSL have it; other parts are passed over. It is looked
+ * through and copied at once: what is malformed, or not there, gives
+ * WSABI_ERR_ARGUMENT.
+ * ====================================================================== */
+
+/**
+ * Makes a client trust the authorities in pem and no others, neither those
+ * of the system nor those that were added before. Empty: those of the
+ * system alone, which is the default.
+ */
+int32_t wsabi_options_set_tls_ca(wsabi_options options,
+                                 const char *pem,
+                                 size_t len);
+
+/**
+ * Makes a client trust the authorities in pem besides those that it trusts
+ * so far: those of the system, unless wsabi_options_set_tls_ca has replaced
+ * them.
+ */
+int32_t wsabi_options_add_tls_ca(wsabi_options options,
+                                 const char *pem,
+                                 size_t len);
+
+/**
+ * Sets who this end is. A server of wss:// has to be somebody; a client is
+ * asked for it by some servers only. Both texts empty: nobody, which is the
+ * default.
+ *
+ * - cert_pem: the certificate, followed by those that lead from it to its
+ *   authority, which itself may be left out.
+ * - key_pem: the private key of the first certificate, as PKCS#8, PKCS#1 or
+ *   SEC1: RSA of 2048 bits or more, ECDSA, or Ed25519. Not encrypted. It is
+ *   never logged.
+ *
+ * WSABI_ERR_ARGUMENT also if the two do not belong together.
+ */
+int32_t wsabi_options_set_tls_identity(wsabi_options options,
+                                       const char *cert_pem,
+                                       size_t cert_len,
+                                       const char *key_pem,
+                                       size_t key_len);
+
+/**
+ * Makes a server demand a certificate of its clients, from one of the
+ * authorities in pem. Clients without one never get to OPEN. Empty: it does
+ * not, which is the default.
+ */
+int32_t wsabi_options_set_tls_client_ca(wsabi_options options,
+                                        const char *pem,
+                                        size_t len);
+
+/**
+ * Sets the name or address that a client asks the server for and that the
+ * certificate has to be for, in place of the host of the URL. Empty: that
+ * host, which is the default.
+ *
+ * WSABI_ERR_ARGUMENT: neither a host name, in its ASCII form, nor an
+ * address.
+ */
+int32_t wsabi_options_set_tls_server_name(wsabi_options options,
+                                          const char *name,
+                                          size_t len);
+
+/**
+ * Makes a client take only servers whose own key is this one, or another
+ * that was added; the certificate is verified all the same. Keys of
+ * authorities cannot be pinned.
+ *
+ * - pin: the SHA-256 of the key (SubjectPublicKeyInfo) in base64, with or
+ *   without "sha256//" before it, as for curl.
+ *
+ * WSABI_ERR_ARGUMENT: not 32 bytes in base64.
+ */
+int32_t wsabi_options_add_tls_pin(wsabi_options options,
+                                  const char *pin,
+                                  size_t len);
+
+/**
+ * Sets whether a client verifies the certificate of the server: 1, the
+ * default, or 0, with which anybody can pose as the server, and a warning
+ * is logged. Pins are checked also then.
+ */
+int32_t wsabi_options_set_tls_verify_dangerously(wsabi_options options,
+                                                 int32_t verify);
+
+/**
+ * Sets whether sessions are resumed, which saves computation when the same
+ * ends meet again: 1, the default, or 0. A client remembers sessions for as
+ * long as the options, or sockets made with them, live; a server gives them
+ * to its clients to keep, encrypted.
+ */
+int32_t wsabi_options_set_tls_resumption(wsabi_options options, int32_t on);
+
+/**
+ * Sets whether the keys of every connection are appended to the file that
+ * the environment variable SSLKEYLOGFILE names, so that Wireshark and the
+ * like can read what was sent: 1, or 0, the default. Whoever has that file
+ * can read it, too.
+ */
+int32_t wsabi_options_set_tls_key_log(wsabi_options options, int32_t on);
+
+/* ======================================================================
  * Socket: one WebSocket, a client's or one that a server opened.
  *
  * A client's socket is made by wsabi_socket_connect and ended by
@@ -704,18 +1057,20 @@ typedef struct wsabi_message {
  * Begins to connect, gives the handle and returns: the rest is events, of
  * which the first may come before this returns.
  *
- * - url: ws://host:port/path?query, without a fragment, or, for a Unix
- *   socket, ws+unix:///path/of/socket:/path?query. http:// means ws://, and
- *   user:password@ before the host is sent as Basic authorization. wss://
- *   is not in this version.
+ * - url: wss://host:port/path?query, without a fragment, or ws:// for a
+ *   connection without TLS, or, for a Unix socket,
+ *   ws+unix:///path/of/socket:/path?query. https:// means wss://, http://
+ *   means ws://, and user:password@ before the host is sent as Basic
+ *   authorization.
  * - options: WSABI_DEFAULT_OPTIONS, or handlers and settings, which are
  *   copied.
  * - user_data: what handlers are called with. It is given back to the
  *   function of wsabi_options_on_release, unless this fails.
  *
  * WSABI_ERR_URL: the URL cannot be used. That a host does not exist or does
- * not answer is an ERROR event. Redirects are not followed; unlike in a
- * browser, no port is blocked and no cookie is kept.
+ * not answer is an ERROR event. Redirects are followed only if
+ * wsabi_options_set_max_redirects says so. Unlike in a browser, no port is
+ * blocked and no cookie is kept.
  */
 int32_t wsabi_socket_connect(wsabi_runtime runtime,
                              const char *url,
@@ -845,6 +1200,30 @@ int32_t wsabi_socket_release(wsabi_socket socket);
  */
 int32_t wsabi_socket_set_user_data(wsabi_socket socket, void *user_data);
 
+/**
+ * Has the next attempts of a socket that reconnects say this in their
+ * requests, in place of what they have said under this name: a fresh token,
+ * for example. Best called from the RECONNECT handler.
+ *
+ * WSABI_ERR_ARGUMENT as for wsabi_options_add_header. WSABI_ERR_STATE: the
+ * socket does not reconnect (wsabi_options_set_reconnect).
+ * WSABI_ERR_CLOSED: it is closed, or being closed by the application.
+ */
+int32_t wsabi_socket_set_header(wsabi_socket socket,
+                                const char *name,
+                                size_t name_len,
+                                const char *value,
+                                size_t value_len);
+
+/**
+ * Has the next attempts of a socket that reconnects lead to another URL.
+ * Best called from the RECONNECT handler.
+ *
+ * WSABI_ERR_URL, WSABI_ERR_ARGUMENT as for wsabi_socket_connect.
+ * WSABI_ERR_STATE, WSABI_ERR_CLOSED as for wsabi_socket_set_header.
+ */
+int32_t wsabi_socket_set_url(wsabi_socket socket, const char *url, size_t len);
+
 /* ======================================================================
  * Facts: what is known about a socket. The functions work until its handle
  * ends, also after CLOSE.
@@ -862,7 +1241,10 @@ int32_t wsabi_socket_set_user_data(wsabi_socket socket, void *user_data);
 /** The state when the connection has ended: in CLOSE at the latest. */
 #define WSABI_CLOSED 3
 
-/** The URL, as it was understood. */
+/**
+ * The URL, as it was understood, without credentials; after a redirect,
+ * the one that it led to.
+ */
 #define WSABI_FACT_URL 1
 
 /** The subprotocol that was agreed on. */
@@ -871,16 +1253,25 @@ int32_t wsabi_socket_set_user_data(wsabi_socket socket, void *user_data);
 /** The extensions that were agreed on, as in Sec-WebSocket-Extensions. */
 #define WSABI_FACT_EXTENSIONS 3
 
-/** The address and port of the peer, such as "[::1]:9001". */
+/**
+ * The address and port of the peer, such as "[::1]:9001"; behind a proxy,
+ * those of the proxy.
+ */
 #define WSABI_FACT_PEER_ADDRESS 4
 
 /** The address and port of this end. */
 #define WSABI_FACT_LOCAL_ADDRESS 5
 
-/** The version of TLS, such as "TLSv1.3". */
+/**
+ * The version of TLS, "TLSv1.2" or "TLSv1.3". None without TLS, and before
+ * its handshake is done; behind an https proxy, first that of the proxy.
+ */
 #define WSABI_FACT_TLS_VERSION 6
 
-/** The cipher suite of TLS. */
+/**
+ * The cipher suite of TLS by its name in the registry of IANA, such as
+ * "TLS_AES_128_GCM_SHA256".
+ */
 #define WSABI_FACT_TLS_CIPHER 7
 
 /** The body of the answer that refused an upgrade, the first 64 KiB. */
@@ -890,7 +1281,7 @@ int32_t wsabi_socket_set_user_data(wsabi_socket socket, void *user_data);
 typedef struct wsabi_stats {
   /** Set by the caller: sizeof(wsabi_stats). */
   uint32_t size;
-  /** How often the connection was made anew. 0 in this version. */
+  /** How often the connection was established anew, after a RECONNECT. */
   uint32_t reconnects;
   /** Bytes sent on the wire, the handshake and frames included. */
   uint64_t bytes_sent;
@@ -908,11 +1299,20 @@ typedef struct wsabi_stats {
   uint64_t round_trip_ns;
   /** Nanoseconds since the last byte was received; 0: none was. */
   uint64_t since_received_ns;
-  /** Nanoseconds that name resolution took. */
+  /**
+   * Nanoseconds that name resolution took. This and the next three are
+   * of the latest attempt; 0 where there was nothing to do.
+   */
   uint64_t dns_ns;
-  /** Nanoseconds that the TCP connection took. */
+  /**
+   * Nanoseconds that the TCP connection took, that of a proxy to the
+   * server included.
+   */
   uint64_t tcp_ns;
-  /** Nanoseconds that the TLS handshake took. */
+  /**
+   * Nanoseconds that the TLS handshake took; two of them behind an https
+   * proxy.
+   */
   uint64_t tls_ns;
   /** Nanoseconds that the WebSocket handshake took. */
   uint64_t upgrade_ns;
@@ -920,7 +1320,8 @@ typedef struct wsabi_stats {
 
 /**
  * Returns the state of the connection: WSABI_CONNECTING, WSABI_OPEN,
- * WSABI_CLOSING or WSABI_CLOSED. It never goes back.
+ * WSABI_CLOSING or WSABI_CLOSED. It never goes back, but for a RECONNECT
+ * event: from there on it is WSABI_CONNECTING.
  */
 int32_t wsabi_socket_ready_state(wsabi_socket socket);
 
@@ -967,7 +1368,8 @@ int64_t wsabi_socket_response_header(wsabi_socket socket,
                                      size_t cap);
 
 /**
- * Fills in the figures of a socket.
+ * Fills in the figures of a socket. Bytes and messages are counted over all
+ * connections that it has had.
  *
  * stats->size must be sizeof(wsabi_stats) before the call. Where the
  * library knows fewer figures than the program, it sets size to what it
@@ -990,15 +1392,18 @@ typedef uint64_t wsabi_server;
  * soon as its handshake is done: its OPEN event has the handle.
  *
  * - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
- *   ws://[::]:9001/, or ws+unix:///path/of/socket. Port 0: the system
- *   chooses one, see wsabi_server_port.
+ *   ws://[::]:9001/, or ws+unix:///path/of/socket. wss:// in place of ws://
+ *   is TLS. Port 0: the system chooses one, see wsabi_server_port.
  * - options: the handlers and settings of the sockets, which are copied.
+ *   wss:// needs wsabi_options_set_tls_identity; with
+ *   wsabi_options_set_tls_client_ca, clients have to show a certificate,
+ *   too. To change a certificate, close the server and listen again.
  * - user_data: what the handlers of all of them are called with, until
  *   wsabi_socket_set_user_data gives one its own. It is given back when the
  *   server and the last of them have ended, unless this fails.
  *
- * WSABI_ERR_URL: the URL cannot be used. WSABI_ERR_CONNECT: the address or
- * port cannot be had.
+ * WSABI_ERR_URL: the URL cannot be used. WSABI_ERR_ARGUMENT: wss:// without
+ * an identity. WSABI_ERR_CONNECT: the address or port cannot be had.
  */
 int32_t wsabi_server_listen(wsabi_runtime runtime,
                             const char *url,

@@ -1,6 +1,7 @@
 //! The one error type: a variant for each status of the C interface, each with its sentence.
 
 use std::borrow::Cow;
+use std::io;
 
 /// A sentence for a person, without full stop, that names the offending value.
 pub type Sentence = Cow<'static, str>;
@@ -76,3 +77,26 @@ pub enum Error {
 
 /// The result of a fallible call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// There is no connection, and no port, because of `cause`: the network's fault, or the system
+    /// has nothing left to make one of.
+    pub fn no_connection(sentence: String, cause: &io::Error) -> Self {
+        let is_used_up = cause.kind() == io::ErrorKind::OutOfMemory
+            || cause
+                .raw_os_error()
+                .is_some_and(|number| USED_UP.contains(&number));
+        if is_used_up {
+            Self::Resource(sentence.into())
+        } else {
+            Self::Connect(sentence.into())
+        }
+    }
+}
+
+/// The system's numbers for: no descriptors, no memory.
+#[cfg(unix)]
+const USED_UP: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+/// The same, as Windows has them for sockets: WSAEMFILE and WSAENOBUFS.
+#[cfg(not(unix))]
+const USED_UP: [i32; 2] = [10024, 10055];

@@ -1,4 +1,5 @@
-//! wsabi is a WebSocket engine behind a C ABI: RFC 6455, client and server.
+//! wsabi is a WebSocket engine behind a C ABI: RFC 6455, client and server, over TCP, TLS and Unix
+//! sockets.
 //!
 //! C programs use `include/wsabi.h`; Rust programs use the types below, which are what the C
 //! functions call.

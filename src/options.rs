@@ -1,17 +1,22 @@
 //! Options: a template of settings for any number of sockets and servers. Every value is checked
 //! here, once, so that nothing below has to.
 
+mod tls;
+
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use tungstenite::http::{HeaderName, HeaderValue};
 
 use crate::error::{Error, Result};
+use crate::net::ProxyChoice;
 use crate::proto::{deflate, handshake};
-use crate::reactor::Settings;
+use crate::reactor::{Reconnect, Settings};
 
 /// Settings of sockets and servers, copied by each that is made with them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     settings: Arc<Settings>,
     /// What compression does where it is on.
@@ -45,15 +50,7 @@ impl Options {
     /// Adds a header field to the request of a client or the response of a server. Fields that
     /// the library writes itself are refused.
     pub fn add_header(&mut self, name: &str, value: &str) -> Result<()> {
-        if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            return Err(argument(format!("header name {name:?} is not a token")));
-        }
-        if handshake::is_owned_header(name) {
-            return Err(argument(format!(
-                "header {name:?} is written by the library itself"
-            )));
-        }
-        check_header_value(value)?;
+        check_header(name, value)?;
         let settings = Arc::make_mut(&mut self.settings);
         settings.headers.push((name.to_owned(), value.to_owned()));
         Ok(())
@@ -70,6 +67,59 @@ impl Options {
     pub fn set_user_agent(&mut self, user_agent: &str) -> Result<()> {
         check_header_value(user_agent)?;
         self.edit().user_agent = non_empty(user_agent);
+        Ok(())
+    }
+
+    /// Sets the credentials of a client, `user:password`, which go into the Authorization field
+    /// (RFC 7617) unless the URL or a header has some. Empty: none, which is the default.
+    pub fn set_basic_auth(&mut self, credentials: &str) -> Result<()> {
+        // Neither sentence says what the credentials are.
+        if credentials.contains(char::is_control) {
+            return Err(argument("credentials have a control character".to_owned()));
+        }
+        if !credentials.is_empty() && !credentials.contains(':') {
+            let sentence = "credentials have no colon between user and password";
+            return Err(argument(sentence.to_owned()));
+        }
+        self.edit().authorization =
+            non_empty(credentials).map(|it| format!("Basic {}", BASE64.encode(it.as_bytes())));
+        Ok(())
+    }
+
+    /// Sets the proxy of a client: the URL of one with the scheme http, https, socks5 or socks5h,
+    /// or `env` for what the environment says at this moment. Empty: none, which is the default.
+    pub fn set_proxy(&mut self, proxy: &str) -> Result<()> {
+        self.edit().proxy = ProxyChoice::parse(proxy)?;
+        Ok(())
+    }
+
+    /// Sets how many redirects a client follows, at most 20. Default: 0.
+    pub fn set_max_redirects(&mut self, redirects: u32) -> Result<()> {
+        if redirects > MOST_REDIRECTS {
+            return Err(argument(format!(
+                "{redirects} redirects are more than {MOST_REDIRECTS}"
+            )));
+        }
+        self.edit().max_redirects = redirects;
+        Ok(())
+    }
+
+    /// Sets whether a client connects again when the connection is lost: after a random time, of
+    /// at least `min` and at most a limit that doubles with every further try, up to `max`; until
+    /// so many `tries` in a row have failed, or for ever if that is 0. All three zero: it does not,
+    /// which is the default.
+    pub fn set_reconnect(&mut self, min: Duration, max: Duration, tries: u32) -> Result<()> {
+        self.edit().reconnect = if (min, max, tries) == (Duration::ZERO, Duration::ZERO, 0) {
+            None
+        } else if min < Duration::from_millis(1) {
+            return Err(argument(format!("min of {min:?} is less than 1ms")));
+        } else if min > max {
+            return Err(argument(format!(
+                "min of {min:?} is more than max of {max:?}"
+            )));
+        } else {
+            Some(Reconnect { min, max, tries })
+        };
         Ok(())
     }
 
@@ -185,8 +235,30 @@ impl Options {
     }
 }
 
+impl fmt::Debug for Options {
+    /// Without values: headers and the like may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").finish_non_exhaustive()
+    }
+}
+
+const MOST_REDIRECTS: u32 = 20;
+
 fn argument(sentence: String) -> Error {
     Error::Argument(sentence.into())
+}
+
+/// Fails unless the application may add this header field to a request or response.
+pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
+    if HeaderName::from_bytes(name.as_bytes()).is_err() {
+        return Err(argument(format!("header name {name:?} is not a token")));
+    }
+    if handshake::is_owned_header(name) {
+        return Err(argument(format!(
+            "header {name:?} is written by the library itself"
+        )));
+    }
+    check_header_value(value)
 }
 
 fn check_header_value(value: &str) -> Result<()> {
@@ -269,6 +341,82 @@ mod tests {
         assert_eq!(options.settings().headers.len(), 1);
         assert!(options.set_origin("a\r\nb").is_err());
         assert!(options.set_user_agent("a\0").is_err());
+    }
+
+    #[test]
+    fn credentials_become_basic_authentication_and_are_never_printed() {
+        let mut options = Options::new();
+        options.set_basic_auth("Aladdin:open sesame").unwrap();
+        let authorization = options.settings().authorization.clone().unwrap();
+        assert_eq!(authorization, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        let printed = format!("{options:?}");
+        assert!(!printed.contains("QWxhZGRpb"), "{printed}");
+        for bad in ["secret", "secret:\r\n", "secret:\0", "\u{85}secret:x"] {
+            let error = options.set_basic_auth(bad).unwrap_err();
+            assert!(matches!(error, Error::Argument(_)), "{bad:?}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        assert_eq!(options.settings().authorization, Some(authorization));
+        for good in [":", "user:", ":password", "a:b:c", "\u{e4}:\u{f6}"] {
+            options.set_basic_auth(good).unwrap();
+        }
+        options.set_basic_auth("").unwrap();
+        assert_eq!(options.settings().authorization, None);
+    }
+
+    #[test]
+    fn a_proxy_is_a_url_or_the_environments_or_none() {
+        let mut options = Options::new();
+        options
+            .set_proxy("socks5h://user:secret@proxy.example")
+            .unwrap();
+        assert!(matches!(options.settings().proxy, ProxyChoice::Fixed(_)));
+        let printed = format!("{options:?}");
+        assert!(!printed.contains("secret"), "{printed}");
+        for bad in ["ftp://a/", "http://", "http://user:secret@", "http://a b/"] {
+            let error = options.set_proxy(bad).unwrap_err();
+            assert!(matches!(error, Error::Url(_)), "{bad:?}: {error:?}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        assert!(matches!(options.settings().proxy, ProxyChoice::Fixed(_)));
+        options.set_proxy("env").unwrap();
+        assert!(matches!(
+            options.settings().proxy,
+            ProxyChoice::Environment(_)
+        ));
+        options.set_proxy("").unwrap();
+        assert!(matches!(options.settings().proxy, ProxyChoice::Direct));
+    }
+
+    #[test]
+    fn redirects_and_reconnecting_are_off_and_have_limits() {
+        let mut options = Options::new();
+        assert_eq!(options.settings().max_redirects, 0);
+        assert_eq!(options.settings().reconnect, None);
+        options.set_max_redirects(20).unwrap();
+        let error = options.set_max_redirects(21).unwrap_err();
+        assert_eq!(error.to_string(), "21 redirects are more than 20");
+        assert_eq!(options.settings().max_redirects, 20);
+
+        let [zero, one, two] = [0, 1, 2].map(Duration::from_millis);
+        options.set_reconnect(one, two, 3).unwrap();
+        let reconnect = Reconnect {
+            min: one,
+            max: two,
+            tries: 3,
+        };
+        for (min, max, tries) in [
+            (zero, two, 0),
+            (zero, zero, 1),
+            (two, one, 0),
+            (one, zero, 0),
+        ] {
+            assert!(options.set_reconnect(min, max, tries).is_err());
+            assert_eq!(options.settings().reconnect, Some(reconnect));
+        }
+        options.set_reconnect(two, two, 0).unwrap();
+        options.set_reconnect(zero, zero, 0).unwrap();
+        assert_eq!(options.settings().reconnect, None);
     }
 
     #[test]

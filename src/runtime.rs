@@ -1,17 +1,24 @@
 //! Runtime: the threads that run connections.
 
-use std::sync::Arc;
+#[cfg(all(unix, not(miri)))]
+pub(crate) mod fork;
+mod polling;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{self, Arc, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::delivery::Queue;
+pub use crate::delivery::Signal;
 use crate::error::{Error, Result};
 use crate::net::Resolver;
 use crate::reactor::{Command, LiveCount, Mailbox, Worker};
 use crate::threads;
 pub use crate::threads::{Hook, set_hooks as set_thread_hooks};
+use polling::Polling;
 
 /// Where handlers run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +43,9 @@ struct Core {
     next: AtomicUsize,
     live: Arc<LiveCount>,
     freed: AtomicBool,
+    /// Where events wait, unless handlers run as things happen.
+    queue: Option<Arc<Queue>>,
+    polling: Option<Polling>,
 }
 
 const MOST_THREADS: u32 = 64;
@@ -43,18 +53,17 @@ const MOST_THREADS: u32 = 64;
 const DEFAULT_THREADS: usize = 4;
 
 impl Runtime {
-    /// Starts `threads` I/O threads, 1 to 64.
+    /// Starts `threads` I/O threads, 1 to 64; 0, only with delivery on poll: the I/O is done by
+    /// whoever polls.
     pub fn new(threads: u32, delivery: Delivery) -> Result<Self> {
-        if delivery != Delivery::Threads {
-            let sentence = "delivery on poll is not supported, only on threads";
+        let least = u32::from(delivery == Delivery::Threads);
+        if !(least..=MOST_THREADS).contains(&threads) {
+            let sentence = format!("{threads} threads are not from {least} to {MOST_THREADS}");
             return Err(Error::Argument(sentence.into()));
         }
-        if !(1..=MOST_THREADS).contains(&threads) {
-            let sentence = format!("{threads} threads are not from 1 to {MOST_THREADS}");
-            return Err(Error::Argument(sentence.into()));
-        }
-        let prepared: Vec<_> = (0..threads)
-            .map(|_| Worker::prepare())
+        let queue = (delivery == Delivery::Poll).then(Arc::<Queue>::default);
+        let prepared: Vec<_> = (0..threads.max(1))
+            .map(|_| Worker::prepare(queue.clone()))
             .collect::<Result<_, _>>()
             .map_err(|error| refused("descriptors", &error))?;
         let workers: Arc<[_]> = prepared
@@ -62,19 +71,36 @@ impl Runtime {
             .map(|(_, mailbox)| Arc::clone(mailbox))
             .collect();
         let resolver = Arc::new(Resolver::new());
+        let live = Arc::<LiveCount>::default();
+        let mut idle: Vec<_> = prepared
+            .into_iter()
+            .map(|prepared| {
+                let (peers, resolver) = (Arc::clone(&workers), Arc::clone(&resolver));
+                Worker::new(prepared, peers, resolver, Arc::clone(&live))
+            })
+            .collect();
+        if let Some(queue) = &queue {
+            // Weak: the workers hold the queue.
+            let workers: Vec<_> = workers.iter().map(Arc::downgrade).collect();
+            queue.on_room(move || {
+                for worker in workers.iter().filter_map(Weak::upgrade) {
+                    worker.push(Command::Resume);
+                }
+            });
+        }
+        let own = if threads == 0 { idle.pop() } else { None };
         let runtime = Self {
             core: Arc::new(Core {
-                workers: Arc::clone(&workers),
+                workers,
                 threads: Mutex::default(),
                 next: AtomicUsize::new(0),
-                live: Arc::default(),
+                live,
                 freed: AtomicBool::new(false),
+                polling: queue.is_some().then(|| Polling::new(own)),
+                queue,
             }),
         };
-        for prepared in prepared {
-            let live = Arc::clone(&runtime.core.live);
-            let mut worker =
-                Worker::new(prepared, Arc::clone(&workers), Arc::clone(&resolver), live);
+        for mut worker in idle {
             let thread = threads::spawn("wsabi", move || while worker.turn(None) {});
             match thread {
                 Ok(thread) => runtime.core.threads.lock().push(thread),
@@ -90,9 +116,8 @@ impl Runtime {
     /// The process's own runtime, started at first use. It is never freed. After `fork` the child
     /// gets one of its own.
     pub fn process() -> Result<Self> {
-        static PROCESS: Mutex<Option<(u32, Runtime)>> = Mutex::new(None);
         let pid = std::process::id();
-        let mut process = PROCESS.lock();
+        let mut process = lock_process();
         if let Some((owner, runtime)) = &*process
             && *owner == pid
         {
@@ -119,6 +144,7 @@ impl Runtime {
             timeout
         };
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.drive(deadline);
         match core.live.wait_for_none(deadline) {
             0 => Ok(()),
             left => Err(Error::Timeout(
@@ -137,7 +163,7 @@ impl Runtime {
         }
         for worker in &*core.workers {
             worker.push(Command::Stop {
-                tell: !worker.is_current(),
+                tell: core.queue.is_none() && !worker.is_current(),
             });
         }
         let current = std::thread::current().id();
@@ -148,6 +174,7 @@ impl Runtime {
                 let _ = thread.join();
             }
         }
+        self.end_polling();
     }
 
     /// Whether it has been freed.
@@ -157,7 +184,17 @@ impl Runtime {
 
     /// Whether a handler of this runtime runs on the calling thread.
     fn is_current(&self) -> bool {
+        let polling = self.core.polling.as_ref();
         self.core.workers.iter().any(|worker| worker.is_current())
+            || polling.is_some_and(Polling::is_current)
+    }
+
+    fn polling(&self) -> Result<&Polling> {
+        self.core.polling.as_ref().ok_or_else(not_polled)
+    }
+
+    fn queue(&self) -> Result<&Arc<Queue>> {
+        self.core.queue.as_ref().ok_or_else(not_polled)
     }
 
     /// The worker for the next connection.
@@ -176,6 +213,20 @@ impl Runtime {
     pub(crate) fn live(&self) -> &Arc<LiveCount> {
         &self.core.live
     }
+}
+
+/// The process's own runtime, and the process that it belongs to.
+type ProcessRuntime = Option<(u32, Runtime)>;
+
+fn lock_process() -> MutexGuard<'static, ProcessRuntime> {
+    PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Its lock is taken before that of the hooks, and is of std for the same reason.
+static PROCESS: sync::Mutex<ProcessRuntime> = sync::Mutex::new(None);
+
+fn not_polled() -> Error {
+    Error::State("the runtime delivers on threads, and has nothing to poll".into())
 }
 
 fn refused(what: &str, error: &std::io::Error) -> Error {

@@ -22,7 +22,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `ws://address:port/` or `ws+unix:///path`. Port 0 is any free one. `handler` makes
+    /// Listens on `ws://address:port/`, `wss://address:port/` or `ws+unix:///path`. Port 0 is any free one. `handler` makes
     /// the handler of each accepted socket, before anything can happen to it.
     pub fn listen(
         runtime: &Runtime,
@@ -32,20 +32,27 @@ impl Server {
     ) -> Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let url = Url::parse(url)?;
-        if url.is_secure() {
-            let sentence = format!("{:?} wants TLS, which is not supported", url.as_str());
-            return Err(Error::Url(sentence.into()));
-        }
+        let settings = Arc::clone(options.settings());
+        let (scheme, tls) = if url.is_secure() {
+            ("wss", Some(settings.tls.server()?))
+        } else {
+            ("ws", None)
+        };
         let worker = Arc::clone(runtime.worker()?);
-        let socket = bind(&url).map_err(|error| {
-            Error::Connect(format!("listening on {} failed: {error}", url.as_str()).into())
+        let listening = bind(&url).and_then(|socket| Ok((socket.port()?, socket)));
+        let (port, socket) = listening.map_err(|error| {
+            let sentence = format!("listening on {} failed: {error}", url.as_str());
+            Error::no_connection(sentence, &error)
         })?;
-        let port = socket.port();
+        if let Some(path) = url.unix() {
+            log::debug!("listening on {}", path.display());
+        } else {
+            log::debug!("listening on port {port}");
+        }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let new_handler =
             Box::new(move |link: &Arc<_>| handler(&Socket::of_link(Arc::clone(link))));
-        let settings = Arc::clone(options.settings());
-        let acceptor = Arc::new(Acceptor::new(id, settings, "ws", new_handler));
+        let acceptor = Arc::new(Acceptor::new(id, settings, scheme, tls, new_handler));
         if !worker.push(Command::Listen(Box::new(Listener::new(socket, acceptor)))) {
             return Err(Error::Handle("the runtime has been freed".into()));
         }

@@ -6,11 +6,11 @@ use std::time::Instant;
 use crate::delivery::{Handler, MessageKind};
 use crate::error::{Error, Result};
 use crate::net::Url;
-use crate::options::Options;
+use crate::options::{Options, check_header};
 use crate::proto::close::{self, MAX_REASON};
 use crate::proto::frame::MAX_CONTROL;
 use crate::proto::{CloseFrame, Role};
-use crate::reactor::{Command, Connection, Link, LiveCount, Origin, Outgoing};
+use crate::reactor::{Command, Connection, Link, LiveCount, Outgoing};
 pub use crate::reactor::{ReadyState, Stats};
 use crate::runtime::Runtime;
 
@@ -86,24 +86,17 @@ impl Socket {
         options: &Options,
         handler: impl FnOnce(&Socket) -> Arc<dyn Handler>,
     ) -> Result<Self> {
-        let url = Url::parse(url)?;
-        if url.is_secure() {
-            let sentence = format!("{:?} wants TLS, which is not supported", url.as_str());
-            return Err(Error::Url(sentence.into()));
-        }
-        if url.port() == 0 && url.unix().is_none() {
-            let sentence = format!("{:?} has port 0, where nobody can listen", url.as_str());
-            return Err(Error::Url(sentence.into()));
-        }
+        let url = connectable(url)?;
         let worker = runtime.worker()?;
         let settings = Arc::clone(options.settings());
         let link = Arc::new(Link::new(Role::Client, settings, Arc::clone(worker)));
         link.facts.lock().url = url.as_str().into();
         let socket = Self { link };
-        socket.link.gate.attach(handler(&socket));
+        let handler = handler(&socket);
         let live = LiveCount::enter(runtime.live());
         let link = Arc::clone(&socket.link);
-        let connection = Connection::new(link, Origin::Client(url), live, Instant::now());
+        let mut connection = Connection::client(link, url, live, Instant::now());
+        connection.outlet.attach(handler);
         if !worker.push(Command::Adopt(Box::new(connection))) {
             return Err(Error::Handle("the runtime has been freed".into()));
         }
@@ -208,6 +201,18 @@ impl Socket {
         self.link.resume()
     }
 
+    /// Has the next attempts of a socket that reconnects lead to another URL.
+    pub fn set_url(&self, url: &str) -> Result<()> {
+        self.link.set_url(connectable(url)?)
+    }
+
+    /// Has the requests of the next attempts of a socket that reconnects say this, in place of
+    /// what they have said under this name.
+    pub fn set_header(&self, name: &str, value: &str) -> Result<()> {
+        check_header(name, value)?;
+        self.link.set_header(name, value)
+    }
+
     /// Lets go of the socket: its connection is dropped, and no event starts any more.
     pub fn release(&self) {
         self.link.release();
@@ -232,7 +237,8 @@ impl Socket {
             Fact::Extensions => facts.extensions.to_string(),
             Fact::PeerAddress => facts.peer_address.to_string(),
             Fact::LocalAddress => facts.local_address.to_string(),
-            Fact::TlsVersion | Fact::TlsCipher => String::new(),
+            Fact::TlsVersion => facts.tls_version.to_owned(),
+            Fact::TlsCipher => facts.tls_cipher.to_owned(),
             Fact::ResponseBody => String::from_utf8_lossy(&facts.response_body).into_owned(),
         }
     }
@@ -260,4 +266,14 @@ impl Socket {
     pub fn stats(&self) -> Stats {
         self.link.stats()
     }
+}
+
+/// A URL that a client can connect to.
+fn connectable(url: &str) -> Result<Url> {
+    let url = Url::parse(url)?;
+    if url.port() == 0 && url.unix().is_none() {
+        let sentence = format!("{:?} has port 0, where nobody can listen", url.as_str());
+        return Err(Error::Url(sentence.into()));
+    }
+    Ok(url)
 }

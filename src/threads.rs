@@ -7,29 +7,38 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-
-use parking_lot::RwLock;
 
 /// Runs on a thread of the library.
 pub type Hook = Arc<dyn Fn() + Send + Sync>;
 
-static HOOKS: RwLock<(Option<Hook>, Option<Hook>)> = RwLock::new((None, None));
+/// What runs first, and what runs last.
+pub type Hooks = (Option<Hook>, Option<Hook>);
 
-/// Sets what runs first and last on every thread that is started from now on.
+/// Of std, as every lock that is held across `fork()` has to be: those of parking_lot use a table of
+/// the whole process, whose own locks another thread may hold then.
+static HOOKS: Mutex<Hooks> = Mutex::new((None, None));
+
+/// Sets what runs first and last on every thread that is started from now on and that can run
+/// handlers.
 pub fn set_hooks(start: Option<Hook>, stop: Option<Hook>) {
-    let old = std::mem::replace(&mut *HOOKS.write(), (start, stop));
+    let old = std::mem::replace(&mut *lock_hooks(), (start, stop));
     drop(old);
+}
+
+/// While the result lives, no other thread holds the lock of the hooks.
+pub fn lock_hooks() -> MutexGuard<'static, Hooks> {
+    HOOKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts a thread that may run code of the application, and so runs the hooks. Somebody joins it.
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    let hooks = HOOKS.read().clone();
+    let hooks = lock_hooks().clone();
     start(name, hooks, body)
 }
 
-/// Starts a thread that never runs code of the application. It may outlive its runtime, and with
+/// Starts a thread that runs no code of the application but its logger. It may outlive its runtime, and with
 /// it the host's interpreter or virtual machine, so the hooks do not run on it.
 pub fn spawn_bare(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     start(name, (None, None), body)
@@ -37,7 +46,7 @@ pub fn spawn_bare(name: &str, body: impl FnOnce() + Send + 'static) -> io::Resul
 
 fn start(
     name: &str,
-    (start, stop): (Option<Hook>, Option<Hook>),
+    (start, stop): Hooks,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let _mask = signals::BlockAll::new();

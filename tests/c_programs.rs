@@ -1,22 +1,23 @@
 //! Compiles the C programs of tests/c and the examples, links them to the library, and runs them.
 //!
-//! `WSABI_RUNNER` is a command to run them under, such as `valgrind -q --error-exitcode=9`;
-//! `WSABI_SLOW` is how many times slower they are then: they wait longer and repeat less often.
+//! `WSABI_DELIVERY` is how their runtimes deliver, `threads`, `poll`, `next_events` or `none`; without
+//! it, on threads, and a few of the programs in all four ways. programs/mod.rs has the other variables.
+
+#[path = "../examples/certificate.rs"]
+mod certificate;
+
+mod programs;
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
-use std::time::{Duration, Instant};
+
+use programs::{Running, compile, compile_c, compiler, directory, root};
 
 #[test]
 fn events_come_in_order_and_close_comes_once_and_last() {
-    run("lifecycle");
+    run_in_every_delivery("lifecycle");
 }
 
 #[test]
@@ -31,7 +32,7 @@ fn bad_arguments_are_refused_at_once_and_do_nothing() {
 
 #[test]
 fn everything_can_be_called_inside_every_handler() {
-    run("reentry");
+    run_in_every_delivery("reentry");
 }
 
 #[test]
@@ -46,7 +47,7 @@ fn handles_that_are_not_live_are_refused_by_every_function() {
 
 #[test]
 fn peers_that_fail_cause_one_error_and_one_close() {
-    run("failure");
+    run_in_every_delivery("failure");
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn the_process_survives_dead_peers_signals_and_its_own_exit() {
 
 #[test]
 fn limits_and_flow_control_hold() {
-    run("limits");
+    run_in_every_delivery("limits");
 }
 
 #[test]
@@ -75,6 +76,11 @@ fn pings_are_sent_answered_and_missed() {
 }
 
 #[test]
+fn tls_carries_messages_and_ends_at_any_moment() {
+    run("tls");
+}
+
+#[test]
 fn facts_statistics_log_and_hooks_tell_the_truth() {
     run("facts");
 }
@@ -82,6 +88,31 @@ fn facts_statistics_log_and_hooks_tell_the_truth() {
 #[test]
 fn a_forked_child_starts_afresh_and_its_parent_goes_on() {
     run("fork");
+}
+
+#[test]
+fn a_connection_is_made_anew_whatever_a_forked_child_does_meanwhile() {
+    run("reconnect");
+}
+
+#[test]
+fn a_poll_keeps_to_its_budget_its_time_and_its_thread() {
+    run("polling");
+}
+
+#[test]
+fn loops_are_told_when_there_is_something_to_poll() {
+    run("ready");
+}
+
+#[test]
+fn events_can_be_taken_out_instead_of_being_called_back_for() {
+    run("events");
+}
+
+#[test]
+fn what_is_not_polled_takes_bounded_memory_and_is_not_lost() {
+    run("backlog");
 }
 
 #[test]
@@ -126,8 +157,10 @@ fn no_program_is_left_out() {
     for entry in fs::read_dir(root().join("tests/c")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|it| it == "c") {
-            let call = format!("run({:?})", path.file_stem().unwrap());
-            assert!(this_file.contains(&call), "{} has no test", path.display());
+            let argument = format!("({:?})", path.file_stem().unwrap());
+            let calls = ["run", "run_in_every_delivery"].map(|call| format!("{call}{argument}"));
+            let is_run = calls.iter().any(|call| this_file.contains(call));
+            assert!(is_run, "{} has no test", path.display());
         }
     }
 }
@@ -147,6 +180,34 @@ fn the_tutorial_client_prints_what_the_browser_does() {
          [close] Connection closed cleanly, code=1000 reason=Goodbye\n"
     );
     server.terminate().expect_success();
+}
+
+#[test]
+fn the_examples_speak_tls_and_verify_each_other() {
+    let directory = directory("example_tls");
+    certificate::make(&directory, vec!["127.0.0.1".to_owned()]).unwrap();
+    let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| {
+        let path = directory.join(name);
+        path.into_os_string().into_string().unwrap()
+    });
+    let client = example("client", &directory);
+    for (name, arguments) in [
+        ("hello_server", &["0", "0.1", &cert, &key][..]),
+        ("echo_server", &["0", &cert, &key]),
+    ] {
+        let (server, url) = start_server(name, arguments, &directory);
+        assert!(url.starts_with("wss://127.0.0.1:"), "{url}");
+        let mut trusting = Running::start(&client, &[&url, &ca]);
+        trusting.wait_for("[message] Data received from server: ");
+        if name == "hello_server" {
+            trusting.finish().expect_success();
+        }
+        let outcome = Running::start(&client, &[&url]).finish();
+        assert!(!outcome.success);
+        // "certificate of unknown issuer" or, where the system trusts nobody, "TLS failed".
+        assert!(!outcome.output.contains("[open]"), "{}", outcome.output);
+        server.terminate().expect_success();
+    }
 }
 
 #[test]
@@ -192,11 +253,56 @@ fn the_echo_server_starts_and_ends_when_told() {
     server.terminate().expect_success();
 }
 
+/// What one way to deliver promises otherwise, so that the program is for the others only.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    (
+        "threads",
+        "next_events",
+        "it counts in a handler of its own",
+    ),
+    ("null", "next_events", "events come without handlers, too"),
+    ("fork", "poll", "the thread that polls is not in the child"),
+    (
+        "fork",
+        "next_events",
+        "the thread that polls is not in the child",
+    ),
+    ("fork", "none", "the thread that polls is not in the child"),
+];
+
 /// Compiles and runs tests/c/`name`.c, which has to succeed.
 fn run(name: &str) {
+    let delivery = env::var("WSABI_DELIVERY").unwrap_or_default();
+    let difference = DIFFERENCES
+        .iter()
+        .find(|(program, other, _)| *program == name && *other == delivery);
+    if let Some((_, _, reason)) = difference {
+        return println!("{name} is not for {delivery}: {reason}");
+    }
+    let program = compiled(name);
+    Running::start(&program, &[]).finish().expect_success();
+}
+
+/// The same in every way to deliver, unless one is asked for.
+fn run_in_every_delivery(name: &str) {
+    if env::var_os("WSABI_DELIVERY").is_some() {
+        return run(name);
+    }
+    let program = compiled(name);
+    for delivery in ["threads", "poll", "next_events", "none"] {
+        println!("{name}, {delivery}:");
+        let variables = [("WSABI_DELIVERY", delivery)];
+        Running::start_with(&program, &[], &variables)
+            .finish()
+            .expect_success();
+    }
+}
+
+/// Compiles tests/c/`name`.c.
+fn compiled(name: &str) -> PathBuf {
     let program = directory(name).join("program");
     compile_c(&format!("tests/c/{name}.c"), &program);
-    Running::start(&program, &[]).finish().expect_success();
+    program
 }
 
 /// Compiles examples/c/`name`.c.
@@ -212,200 +318,4 @@ fn start_server(name: &str, arguments: &[&str], directory: &Path) -> (Running, S
     server.wait_for("\n");
     let url = server.output.trim_end().to_owned();
     (server, url)
-}
-
-fn compile_c(source: &str, program: &Path) {
-    compile(compiler("CC", "cc"), &["-std=c99"], source, program);
-}
-
-fn compile(mut compiler: Command, flags: &[&str], source: &str, program: &Path) {
-    let output = compiler
-        .args("-Wall -Wextra -Wpedantic -Werror -g -pthread".split(' '))
-        .args(flags)
-        .arg("-I")
-        .arg(root().join("include"))
-        .arg("-o")
-        .arg(program)
-        .arg(root().join(source))
-        .args(["-x", "none"])
-        .arg(library())
-        .arg("-Wl,-rpath,$ORIGIN")
-        .output()
-        .unwrap();
-    let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{source}:\n{messages}");
-}
-
-/// The command in an environment variable, which may have arguments, or the default one.
-fn compiler(variable: &str, default: &str) -> Command {
-    let words = words(variable);
-    let mut command = Command::new(words.first().map_or(default, String::as_str));
-    command.args(words.iter().skip(1));
-    command
-}
-
-/// The library that cargo has built for this test: `cargo test` does not renew the one in
-/// target/<profile>.
-fn library() -> PathBuf {
-    env::current_exe().unwrap().with_file_name("libwsabi.so")
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// An own directory of one test for what it compiles. It has the library as well, under the name
-/// by which programs look for it.
-fn directory(test: &str) -> PathBuf {
-    let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c_programs");
-    let directory = parent.join(test);
-    // What an earlier run has left may be of another version.
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).unwrap();
-    symlink(library(), directory.join(soname())).unwrap();
-    directory
-}
-
-/// As build.rs has it: while the major version is 0, the minor one belongs to the name.
-fn soname() -> String {
-    let major = env!("CARGO_PKG_VERSION_MAJOR");
-    let minor = env!("CARGO_PKG_VERSION_MINOR");
-    match major {
-        "0" => format!("libwsabi.so.0.{minor}"),
-        _ => format!("libwsabi.so.{major}"),
-    }
-}
-
-/// The words of an environment variable, none if it is not set.
-fn words(variable: &str) -> Vec<String> {
-    let value = env::var(variable).unwrap_or_default();
-    value.split_whitespace().map(str::to_owned).collect()
-}
-
-/// A program that is killed when this is dropped, or at its deadline.
-struct Running {
-    child: Child,
-    lines: Receiver<Line>,
-    /// What it has written so far.
-    output: String,
-    errors: String,
-    deadline: Instant,
-}
-
-struct Outcome {
-    success: bool,
-    status: String,
-    output: String,
-    errors: String,
-}
-
-enum Line {
-    Output(String),
-    Error(String),
-}
-
-impl Running {
-    fn start(program: &Path, arguments: &[&str]) -> Self {
-        let mut command = words("WSABI_RUNNER");
-        command.push(program.display().to_string());
-        let mut child = Command::new(&command[0])
-            .args(&command[1..])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, lines) = mpsc::channel();
-        read_lines(child.stdout.take().unwrap(), Line::Output, sender.clone());
-        read_lines(child.stderr.take().unwrap(), Line::Error, sender);
-        let slowness = env::var("WSABI_SLOW").map_or(1, |it| it.parse().unwrap());
-        let deadline = Instant::now() + Duration::from_secs(60) * slowness;
-        Self {
-            child,
-            lines,
-            output: String::new(),
-            errors: String::new(),
-            deadline,
-        }
-    }
-
-    /// Waits until it has written `text`.
-    fn wait_for(&mut self, text: &str) {
-        while !self.output.contains(text) {
-            let is_running = self.take_line();
-            assert!(is_running, "no {text:?}:\n{}{}", self.output, self.errors);
-        }
-    }
-
-    /// Asks it to end, and waits for that.
-    fn terminate(self) -> Outcome {
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(
-            Command::new("sh")
-                .args(["-c", &kill])
-                .status()
-                .unwrap()
-                .success()
-        );
-        self.finish()
-    }
-
-    /// Waits for its end.
-    fn finish(mut self) -> Outcome {
-        while self.take_line() {}
-        let status = self.child.wait().unwrap();
-        Outcome {
-            success: status.success(),
-            status: status.to_string(),
-            output: std::mem::take(&mut self.output),
-            errors: std::mem::take(&mut self.errors),
-        }
-    }
-
-    /// Waits for the next line; false at the end.
-    fn take_line(&mut self) -> bool {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        match self.lines.recv_timeout(left) {
-            Ok(Line::Output(line)) => self.output += &line,
-            Ok(Line::Error(line)) => self.errors += &line,
-            Err(RecvTimeoutError::Disconnected) => return false,
-            Err(RecvTimeoutError::Timeout) => {
-                panic!("still running:\n{}{}", self.output, self.errors);
-            }
-        }
-        true
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended; then there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Outcome {
-    fn expect_success(&self) {
-        assert!(
-            self.success,
-            "{}:\n{}{}",
-            self.status, self.output, self.errors
-        );
-    }
-}
-
-fn read_lines(from: impl Read + Send + 'static, kind: fn(String) -> Line, to: Sender<Line>) {
-    thread::spawn(move || {
-        let mut from = BufReader::new(from);
-        let mut line = Vec::new();
-        while from.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
-            let text = String::from_utf8_lossy(&line).into_owned();
-            if to.send(kind(text)).is_err() {
-                break;
-            }
-            line.clear();
-        }
-    });
 }

@@ -2,6 +2,8 @@
 //! function, and links lead to files.
 #![cfg(target_os = "linux")]
 
+#[path = "../examples/certificate.rs"]
+mod certificate;
 mod support;
 
 use std::env;
@@ -52,14 +54,36 @@ fn the_c_example_of_the_readme_prints_what_it_says() {
 }
 
 #[test]
-fn the_python_example_of_the_readme_prints_what_it_says() {
-    let (_threads, _server, url) = greeter();
+fn the_python_examples_of_the_readme_print_what_it_says() {
+    let (_, section) = README.split_once("\n## In Python\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let examples = section.split("```python\n").skip(1);
+    let examples: Vec<&str> = examples.filter_map(|it| it.split("```").next()).collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let (_threads, _server, url) = greeter();
+        let mut command = Command::new("python3");
+        command
+            .args(["-u", "-c", &example.replace(EXAMPLE_URL, &url)])
+            .env("PYTHONPATH", root().join("bindings/python"))
+            .env("WSABI_LIBRARY", library());
+        assert_eq!(printed(command), block("text"));
+    }
+}
+
+#[test]
+fn the_example_with_tls_of_the_readme_prints_what_it_says() {
+    let folder = scratch("tls");
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    certificate::make(&folder, names.to_vec()).unwrap();
+    let (_, section) = README.split_once("\n## With TLS\n").unwrap();
     let mut command = Command::new("python3");
     command
-        .args(["-u", "-c", &block("python").replace(EXAMPLE_URL, &url)])
+        .args(["-u", "-c", block_of(section, "python")])
+        .current_dir(&folder)
         .env("PYTHONPATH", root().join("bindings/python"))
         .env("WSABI_LIBRARY", library());
-    assert_eq!(printed(command), block("text"));
+    assert_eq!(printed(command), block_of(section, "text"));
 }
 
 #[test]
@@ -96,7 +120,11 @@ fn links_lead_to_files() {
 
 /// The first block of README.md that is marked as being in `language`.
 fn block(language: &str) -> &'static str {
-    let (_, behind) = README
+    block_of(README, language)
+}
+
+fn block_of(text: &'static str, language: &str) -> &'static str {
+    let (_, behind) = text
         .split_once(&format!("```{language}\n"))
         .unwrap_or_else(|| panic!("README.md has no block in {language}"));
     behind.split_once("```").map_or(behind, |(block, _)| block)

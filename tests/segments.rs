@@ -26,7 +26,6 @@ fn a_client_takes_the_response_and_the_first_frames_cut_anywhere() {
         }
         write(&mut stream, &bytes[..cut]);
         wait_until(&format!("the first {cut} bytes"), || {
-            eprintln!("{}", socket.stats().bytes_received);
             socket.stats().bytes_received == cut as u64
         });
         write(&mut stream, &bytes[cut..]);

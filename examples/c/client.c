@@ -1,12 +1,19 @@
 /* The WebSocket tutorial's client: says who it is, prints what the server says.
  *
  *     client ws://127.0.0.1:8080/
+ *     client wss://example.org/
+ *     client wss://127.0.0.1:8080/ ca.pem
+ *
+ * A server of wss:// has to have a certificate from an authority that the system trusts or, if a
+ * file in PEM is given, from one in that file.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <wsabi.h>
+
+#include "pem.h"
 
 /* What the handlers tell main; they run on a thread of the library. */
 struct outcome {
@@ -58,8 +65,8 @@ int main(int argc, char **argv)
     wsabi_options options;
     wsabi_socket socket;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: %s URL\n", argv[0]);
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: %s URL [CA]\n", argv[0]);
         return EXIT_FAILURE;
     }
     /* Each line appears as it happens, into a pipe as well. */
@@ -70,6 +77,8 @@ int main(int argc, char **argv)
     wsabi_options_on_message(options, on_message);
     wsabi_options_on_error(options, on_error);
     wsabi_options_on_close(options, on_close);
+    if (argc == 3)
+        trust(options, argv[2]);
 
     if (wsabi_socket_connect(WSABI_DEFAULT_RUNTIME, argv[1], WSABI_NUL_TERMINATED, options,
                              &outcome, &socket) != WSABI_OK) {

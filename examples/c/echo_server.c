@@ -1,8 +1,9 @@
 /* Sends every message back.
  *
- *     echo_server [PORT]      PORT 0, the default: a free one
+ *     echo_server [PORT [CERT KEY]]      PORT 0, the default: a free one
  *
- * Prints its URL on the first line. Ends on SIGINT and SIGTERM.
+ * Speaks TLS, under wss://, if there are a certificate and its private key: two files in PEM. Prints
+ * its URL on the first line. Ends on SIGINT and SIGTERM.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -12,6 +13,8 @@
 #include <stdlib.h>
 
 #include <wsabi.h>
+
+#include "pem.h"
 
 static void on_message(const wsabi_event *event, void *user_data)
 {
@@ -28,6 +31,7 @@ static void on_message(const wsabi_event *event, void *user_data)
 
 int main(int argc, char **argv)
 {
+    const char *scheme = "ws";
     char url[64];
     sigset_t signals;
     int received;
@@ -43,14 +47,18 @@ int main(int argc, char **argv)
 
     wsabi_options_new(&options);
     wsabi_options_on_message(options, on_message);
-    snprintf(url, sizeof url, "ws://127.0.0.1:%s/", argc > 1 ? argv[1] : "0");
+    if (argc > 3) {
+        identify(options, argv[2], argv[3]);
+        scheme = "wss";
+    }
+    snprintf(url, sizeof url, "%s://127.0.0.1:%s/", scheme, argc > 1 ? argv[1] : "0");
     if (wsabi_runtime_new(1, WSABI_DELIVER_ON_THREADS, &runtime) != WSABI_OK ||
         wsabi_server_listen(runtime, url, WSABI_NUL_TERMINATED, options, NULL, &server) !=
             WSABI_OK) {
         fprintf(stderr, "%s\n", wsabi_last_error());
         return EXIT_FAILURE;
     }
-    printf("ws://127.0.0.1:%d/\n", (int)wsabi_server_port(server));
+    printf("%s://127.0.0.1:%d/\n", scheme, (int)wsabi_server_port(server));
     fflush(stdout);
 
     sigwait(&signals, &received);

@@ -1,9 +1,10 @@
 /* The WebSocket tutorial's server: answers a name with a greeting, and closes the connection some
  * seconds later.
  *
- *     hello_server [PORT] [SECONDS]      default: a free port, 5 seconds
+ *     hello_server [PORT [SECONDS [CERT KEY]]]      default: a free port, 5 seconds
  *
- * Prints its URL on the first line. Ends on SIGINT and SIGTERM.
+ * Speaks TLS, under wss://, if there are a certificate and its private key: two files in PEM. Prints
+ * its URL on the first line. Ends on SIGINT and SIGTERM.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -16,6 +17,8 @@
 #include <unistd.h>
 
 #include <wsabi.h>
+
+#include "pem.h"
 
 #define LONGEST_NAME 200
 
@@ -75,6 +78,7 @@ static void *close_in_time(void *unused)
 
 int main(int argc, char **argv)
 {
+    const char *scheme = "ws";
     char url[64];
     sigset_t signals;
     int received;
@@ -101,14 +105,18 @@ int main(int argc, char **argv)
     wsabi_options_new(&options);
     wsabi_options_on_message(options, on_message);
     wsabi_options_set_max_message(options, LONGEST_NAME);
-    snprintf(url, sizeof url, "ws://127.0.0.1:%s/", argc > 1 ? argv[1] : "0");
+    if (argc > 4) {
+        identify(options, argv[3], argv[4]);
+        scheme = "wss";
+    }
+    snprintf(url, sizeof url, "%s://127.0.0.1:%s/", scheme, argc > 1 ? argv[1] : "0");
     if (wsabi_runtime_new(1, WSABI_DELIVER_ON_THREADS, &runtime) != WSABI_OK ||
         wsabi_server_listen(runtime, url, WSABI_NUL_TERMINATED, options, NULL, &server) !=
             WSABI_OK) {
         fprintf(stderr, "%s\n", wsabi_last_error());
         return EXIT_FAILURE;
     }
-    printf("ws://127.0.0.1:%d/\n", (int)wsabi_server_port(server));
+    printf("%s://127.0.0.1:%d/\n", scheme, (int)wsabi_server_port(server));
     fflush(stdout);
 
     sigwait(&signals, &received);

@@ -1,5 +1,6 @@
 //! What an application is told about a connection, and the trait by which it is told.
 
+use std::any::Any;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -64,6 +65,13 @@ pub enum Event<'a> {
     Drain,
     /// The connection failed; `Close` follows.
     Error(&'a Error),
+    /// The connection was lost, or could not be made, and will be tried again.
+    Reconnect {
+        /// Why.
+        cause: &'a Error,
+        /// How long until then.
+        delay: Duration,
+    },
     /// The end, always the last event.
     Close {
         /// The code of the Close frame; 1005 if it had none, 1006 if there was no Close frame.
@@ -75,11 +83,23 @@ pub enum Event<'a> {
     },
 }
 
-/// What receives the events of one socket. Calls for one socket never overlap. It is dropped when
-/// no event can reach it any more.
+/// What receives the events of one socket. Calls for one socket never overlap. It is dropped
+/// after the close event, or some time after its socket was released; the runtime's threads may do
+/// that, and hold no lock meanwhile.
 pub trait Handler: Send + Sync {
     /// Takes one event, whose data is borrowed until this returns.
     fn handle(&self, event: &Event<'_>);
+
+    /// The handler as what it is, for one who knows.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
+
+    /// A batch of events begins, all on this thread. An event may also come alone.
+    fn begin(&self) {}
+
+    /// The batch is over.
+    fn end(&self) {}
 }
 
 impl<F: Fn(Event<'_>) + Send + Sync> Handler for F {

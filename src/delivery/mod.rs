@@ -1,7 +1,11 @@
 //! Order and lifetime of events. Knows no sockets and no threads of its own.
 
+#[cfg(unix)]
+mod descriptor;
 mod event;
 mod gate;
+mod queue;
 
 pub use event::{Event, Handler, MessageKind, Payload};
-pub use gate::Gate;
+pub use gate::{Batch, Gate, Outlet};
+pub use queue::{Queue, Signal, Waiting};

@@ -3,6 +3,9 @@
 //! For one socket: OPEN, then MESSAGE, PING, PONG and DRAIN as they come,
 //! then at most one ERROR, then CLOSE.
 //!
+//! - With wsabi_options_set_reconnect, a connection that is lost or cannot
+//!   be made gives RECONNECT in place of ERROR and CLOSE, and then OPEN or
+//!   RECONNECT again. ERROR and CLOSE still come in the end.
 //! - CLOSE comes exactly once for every socket that wsabi_socket_connect
 //!   returned or that a server opened, and is the last event. It comes at
 //!   the latest a close timeout after the end began. If connecting fails,
@@ -47,6 +50,18 @@ pub const WSABI_EVENT_PONG: i32 = 6;
 /// message fits which was refused with WSABI_ERR_BUFFER_FULL.
 pub const WSABI_EVENT_DRAIN: i32 = 7;
 
+/// The connection was lost, or could not be made, and will be tried again.
+/// code is the cause, a WSABI_ERR_*, data a sentence about it, and value the
+/// time until then in milliseconds. If the server closed the connection with
+/// a code that says "for now" (1001, 1011 to 1014), code is
+/// WSABI_ERR_CLOSED.
+///
+/// Until the next OPEN the socket is connecting: wsabi_socket_set_header and
+/// wsabi_socket_set_url change the next attempt, and wsabi_socket_close,
+/// _abort and _release end them all. Messages that had not left are dropped,
+/// and one that is being sent in pieces has to be begun anew.
+pub const WSABI_EVENT_RECONNECT: i32 = 8;
+
 /// The type of a text message.
 pub const WSABI_TEXT: i32 = 1;
 
@@ -70,21 +85,22 @@ pub struct wsabi_event {
     pub handle: u64,
     /// The socket's user_data.
     pub user_data: *mut c_void,
-    /// MESSAGE, PING, PONG: the payload. ERROR: a sentence. CLOSE: the
-    /// reason. Otherwise empty. Never NULL.
+    /// MESSAGE, PING, PONG: the payload. ERROR, RECONNECT: a sentence.
+    /// CLOSE: the reason. Otherwise empty. Never NULL.
     pub data: *const u8,
     /// The number of bytes in data. data[len] is 0.
     pub len: usize,
     /// MESSAGE: WSABI_TEXT, then data is valid UTF-8, or WSABI_BINARY.
     /// Otherwise 0.
     pub r#type: i32,
-    /// ERROR: a WSABI_ERR_*. CLOSE: the close code. Otherwise 0.
+    /// ERROR, RECONNECT: a WSABI_ERR_*. CLOSE: the close code. Otherwise 0.
     pub code: i32,
     /// CLOSE: 1 if both sides sent a Close frame. Otherwise 0.
     pub was_clean: i32,
     /// 0.
     pub reserved: i32,
-    /// PONG: the round-trip time in nanoseconds, or 0. Otherwise 0.
+    /// PONG: the round-trip time in nanoseconds, or 0. RECONNECT: the
+    /// milliseconds until the next attempt. Otherwise 0.
     pub value: u64,
 }
 
@@ -93,4 +109,4 @@ pub struct wsabi_event {
 pub type wsabi_handler =
     Option<unsafe extern "C-unwind" fn(event: *const wsabi_event, user_data: *mut c_void)>;
 
-pub(super) const KINDS: usize = 7;
+pub(super) const KINDS: usize = 8;

@@ -23,7 +23,8 @@ pub const WSABI_CLOSING: i32 = 2;
 pub const WSABI_CLOSED: i32 = 3;
 
 /// Returns the state of the connection: WSABI_CONNECTING, WSABI_OPEN,
-/// WSABI_CLOSING or WSABI_CLOSED. It never goes back.
+/// WSABI_CLOSING or WSABI_CLOSED. It never goes back, but for a RECONNECT
+/// event: from there on it is WSABI_CONNECTING.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_socket_ready_state(socket: wsabi_socket) -> i32 {
     guard_value(|| {
@@ -47,7 +48,8 @@ pub extern "C" fn wsabi_socket_buffered_amount(socket: wsabi_socket) -> i64 {
     })
 }
 
-/// The URL, as it was understood.
+/// The URL, as it was understood, without credentials; after a redirect,
+/// the one that it led to.
 pub const WSABI_FACT_URL: i32 = 1;
 
 /// The subprotocol that was agreed on.
@@ -56,16 +58,19 @@ pub const WSABI_FACT_SUBPROTOCOL: i32 = 2;
 /// The extensions that were agreed on, as in Sec-WebSocket-Extensions.
 pub const WSABI_FACT_EXTENSIONS: i32 = 3;
 
-/// The address and port of the peer, such as "[::1]:9001".
+/// The address and port of the peer, such as "[::1]:9001"; behind a proxy,
+/// those of the proxy.
 pub const WSABI_FACT_PEER_ADDRESS: i32 = 4;
 
 /// The address and port of this end.
 pub const WSABI_FACT_LOCAL_ADDRESS: i32 = 5;
 
-/// The version of TLS, such as "TLSv1.3".
+/// The version of TLS, "TLSv1.2" or "TLSv1.3". None without TLS, and before
+/// its handshake is done; behind an https proxy, first that of the proxy.
 pub const WSABI_FACT_TLS_VERSION: i32 = 6;
 
-/// The cipher suite of TLS.
+/// The cipher suite of TLS by its name in the registry of IANA, such as
+/// "TLS_AES_128_GCM_SHA256".
 pub const WSABI_FACT_TLS_CIPHER: i32 = 7;
 
 /// The body of the answer that refused an upgrade, the first 64 KiB.
@@ -148,7 +153,7 @@ pub unsafe extern "C" fn wsabi_socket_response_header(
 pub struct wsabi_stats {
     /// Set by the caller: sizeof(wsabi_stats).
     pub size: u32,
-    /// How often the connection was made anew. 0 in this version.
+    /// How often the connection was established anew, after a RECONNECT.
     pub reconnects: u32,
     /// Bytes sent on the wire, the handshake and frames included.
     pub bytes_sent: u64,
@@ -166,17 +171,21 @@ pub struct wsabi_stats {
     pub round_trip_ns: u64,
     /// Nanoseconds since the last byte was received; 0: none was.
     pub since_received_ns: u64,
-    /// Nanoseconds that name resolution took.
+    /// Nanoseconds that name resolution took. This and the next three are
+    /// of the latest attempt; 0 where there was nothing to do.
     pub dns_ns: u64,
-    /// Nanoseconds that the TCP connection took.
+    /// Nanoseconds that the TCP connection took, that of a proxy to the
+    /// server included.
     pub tcp_ns: u64,
-    /// Nanoseconds that the TLS handshake took.
+    /// Nanoseconds that the TLS handshake took; two of them behind an https
+    /// proxy.
     pub tls_ns: u64,
     /// Nanoseconds that the WebSocket handshake took.
     pub upgrade_ns: u64,
 }
 
-/// Fills in the figures of a socket.
+/// Fills in the figures of a socket. Bytes and messages are counted over all
+/// connections that it has had.
 ///
 /// stats->size must be sizeof(wsabi_stats) before the call. Where the
 /// library knows fewer figures than the program, it sets size to what it

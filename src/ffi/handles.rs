@@ -19,6 +19,9 @@ pub(super) trait Entry: Clone + 'static {
 
     /// The table that holds such entries.
     fn table(process: &Process) -> &Table<Self>;
+
+    /// No handle stands for it any more.
+    fn end(&self) {}
 }
 
 /// A handle that stands for nothing yet. It ends when this is dropped without having been filled.
@@ -71,13 +74,18 @@ pub(super) fn find<T: Entry>(handle: u64) -> Result<T> {
 
 /// Takes an entry out. Its handle ends.
 pub(super) fn remove<T: Entry>(handle: u64) -> Result<T> {
-    look_up(handle, Table::remove)
+    let entry: T = look_up(handle, Table::remove)?;
+    entry.end();
+    Ok(entry)
 }
 
 /// Ends the handle of every entry that `is_doomed`, and hands it to `end`.
-pub(super) fn sweep<T: Entry>(is_doomed: impl Fn(&T) -> bool, end: impl FnMut(T)) {
+pub(super) fn sweep<T: Entry>(is_doomed: impl Fn(&T) -> bool, mut end: impl FnMut(T)) {
     if let Some(process) = process::latest().filter(|process| !process.is_inherited()) {
-        T::table(process).sweep(is_doomed, end);
+        T::table(process).sweep(is_doomed, |entry| {
+            entry.end();
+            end(entry);
+        });
     }
 }
 
@@ -153,6 +161,10 @@ impl Entry for Arc<SocketEntry> {
 
     fn table(process: &Process) -> &Table<Self> {
         &process.sockets
+    }
+
+    fn end(&self) {
+        SocketEntry::end(self);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::slice;
+use std::time::Duration;
 
 use crate::delivery::MessageKind;
 use crate::error::{Error, Result};
@@ -116,6 +117,17 @@ pub(super) fn flag(name: &str, number: i32) -> Result<bool> {
         0 => Ok(false),
         1 => Ok(true),
         _ => Err(argument(format!("{name} is {number}, neither 0 nor 1"))),
+    }
+}
+
+/// A time in milliseconds, -1 for one without end.
+pub(super) fn timeout(timeout_ms: i32) -> Result<Option<Duration>> {
+    match (u64::try_from(timeout_ms), timeout_ms) {
+        (Ok(milliseconds), _) => Ok(Some(Duration::from_millis(milliseconds))),
+        (Err(_), -1) => Ok(None),
+        _ => Err(argument(format!(
+            "timeout_ms is {timeout_ms}, less than -1"
+        ))),
     }
 }
 

@@ -8,7 +8,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::error::{Error, Result};
 use crate::ffi::guard::guard;
-use crate::ffi::{input, process};
+use crate::ffi::{foreign, input, process};
 use crate::runtime;
 
 /// The version of the binary interface that this header describes. It
@@ -84,14 +84,20 @@ pub unsafe extern "C" fn wsabi_set_log_handler(
     })
 }
 
-/// Sets functions that run first and last on every thread that the library
-/// starts from now on: to attach it to a virtual machine, to keep an
-/// interpreter's state for it, or to name it for a profiler.
+/// Sets functions that run first and last on every thread that a runtime
+/// starts from now on, which are those that handlers run on: to attach it to
+/// a virtual machine, to keep an interpreter's state for it, or to name it
+/// for a profiler.
 ///
 /// start returns before any handler runs on the thread, and no handler runs
 /// on it after stop was called. Either may be NULL, the default. user_data
 /// is not released by the library. Threads of a runtime that is not freed
-/// when the process ends never call stop.
+/// when the process ends never call stop. After fork() the child has the
+/// same functions.
+///
+/// They do not run on the threads on which a runtime looks names up and
+/// reads certificates, and which may outlive it: of the application, only
+/// the function of wsabi_set_log_handler can be called there.
 ///
 /// # Safety
 ///
@@ -103,9 +109,11 @@ pub unsafe extern "C" fn wsabi_set_thread_hooks(
     user_data: *mut c_void,
 ) -> i32 {
     guard(|| {
+        // From here on forks are watched, which the hooks rely on.
+        process::current()?;
         runtime::set_thread_hooks(
-            start.map(|function| hook(function, Pointer(user_data))),
-            stop.map(|function| hook(function, Pointer(user_data))),
+            start.map(|function| hook(function, user_data)),
+            stop.map(|function| hook(function, user_data)),
         );
         Ok(())
     })
@@ -138,13 +146,15 @@ unsafe impl Send for Pointer {}
 // SAFETY: as above.
 unsafe impl Sync for Pointer {}
 
-fn hook(
+/// A function of the application with its `user_data`.
+pub(super) fn hook(
     function: unsafe extern "C-unwind" fn(*mut c_void),
-    user_data: Pointer,
+    user_data: *mut c_void,
 ) -> Arc<dyn Fn() + Send + Sync> {
+    let user_data = Pointer(user_data);
     Arc::new(move || {
-        // SAFETY: by contract of `wsabi_set_thread_hooks`.
-        unsafe { function(user_data.get()) };
+        // SAFETY: by contract of those who were given the function.
+        foreign::call(|| unsafe { function(user_data.get()) });
     })
 }
 
@@ -204,7 +214,7 @@ impl Log for Logger {
         // While a thread ends, its records are dropped.
         let _ = IS_LOGGING.try_with(|is_logging| {
             if !is_logging.replace(true) {
-                call();
+                foreign::call(call);
                 is_logging.set(false);
             }
         });

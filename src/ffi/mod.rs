@@ -44,8 +44,11 @@
 //! text names what it may return besides.
 //!
 //! Handlers: functions of the application that the library calls. They must
-//! return: a C++ exception or a longjmp must not leave them. A handler that
-//! is slow holds up its socket, and the others that share its thread.
+//! return. A C++ exception that leaves one, or the end of its thread by
+//! pthread_exit, ends the process with a sentence on standard error. A
+//! longjmp out of one is not seen: where wsabi_runtime_poll was calling it,
+//! every later poll of that runtime gets WSABI_ERR_STATE. A handler that is
+//! slow holds up its socket, and the others that share its thread.
 //!
 //! user_data: a pointer that the library hands to handlers and never reads.
 //! The function given to wsabi_options_on_release gets each one back, once.
@@ -70,9 +73,13 @@ pub mod event;
 
 pub mod runtime;
 
+pub mod polling;
+
 pub mod options;
 
 pub mod settings;
+
+pub mod tls;
 
 pub mod socket;
 
@@ -81,6 +88,8 @@ pub mod facts;
 pub mod server;
 
 mod callbacks;
+mod current;
+mod foreign;
 mod guard;
 mod handles;
 mod input;

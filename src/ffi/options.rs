@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::ffi::callbacks::Callbacks;
 use crate::ffi::event::{self, wsabi_handler};
 use crate::ffi::guard::guard;
-use crate::ffi::handles;
 use crate::ffi::output::Out;
+use crate::ffi::{handles, process};
 use crate::options::Options;
 
 /// The handle of options, made by wsabi_options_new or wsabi_options_clone
@@ -36,7 +36,8 @@ pub unsafe extern "C" fn wsabi_options_new(options_out: *mut wsabi_options) -> i
     guard(|| {
         // SAFETY: by contract of this function.
         let options_out = unsafe { Out::new("options_out", options_out) }?;
-        options_out.write(handles::insert(Arc::<Template>::default())?);
+        let template = Mutex::new(snapshot(WSABI_DEFAULT_OPTIONS)?);
+        options_out.write(handles::insert(Arc::new(template))?);
         Ok(())
     })
 }
@@ -141,9 +142,17 @@ pub unsafe extern "C" fn wsabi_options_on_event(
 ///
 /// It is called exactly once for each user_data that was handed over by
 /// wsabi_socket_connect, wsabi_server_listen or wsabi_socket_set_user_data,
-/// NULL too, when no handler will see it again, on any thread. A call that
-/// fails hands nothing over. The sockets of a server share the user_data of
-/// the server, which is given back after the last of them has ended.
+/// NULL too, on any thread, when no handler will see it again. A call that
+/// fails hands nothing over.
+///
+/// - A client's socket: soon after wsabi_socket_release or
+///   wsabi_runtime_free, when its handler has returned if one is running.
+///   CLOSE alone gives nothing back: a closed socket can still be asked.
+/// - A server's socket with a user_data of its own: soon after the handler
+///   of CLOSE has returned, or after the socket was released before.
+/// - A server: when it accepts no more and the last of its sockets has
+///   ended, since they share its user_data.
+/// - What wsabi_socket_set_user_data replaced: see there.
 ///
 /// # Safety
 ///
@@ -175,7 +184,7 @@ pub(super) struct Contents {
 /// defaults.
 pub(super) fn snapshot(options: wsabi_options) -> Result<Contents> {
     if options == WSABI_DEFAULT_OPTIONS {
-        return Ok(Contents::default());
+        return Ok(process::current()?.defaults.clone());
     }
     let template = handles::find::<Arc<Template>>(options)?;
     let contents = template.lock().clone();

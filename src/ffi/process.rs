@@ -9,18 +9,20 @@ use parking_lot::RwLock;
 
 use crate::error::Result;
 use crate::ffi::library::LogHandler;
-use crate::ffi::options::Template;
+use crate::ffi::options::{Contents, Template};
 use crate::ffi::server::ServerEntry;
 use crate::ffi::socket::SocketEntry;
 use crate::ffi::table::Table;
 use crate::runtime::Runtime;
 
-/// The tables of handles, and the log handler.
+/// The tables of handles, the default options, and the log handler.
 pub(super) struct Process {
     pub(super) runtimes: Table<Runtime>,
     pub(super) options: Table<Arc<Template>>,
     pub(super) sockets: Table<Arc<SocketEntry>>,
     pub(super) servers: Table<Arc<ServerEntry>>,
+    /// What options begin with. It is kept, since it shares what is loaded for TLS at first use.
+    pub(super) defaults: Contents,
     pub(super) log: RwLock<Option<LogHandler>>,
     /// The value of `FORKS` in the process that this belongs to.
     forks: u32,
@@ -46,6 +48,7 @@ impl Process {
             options: Table::new(first(|parent| parent.options.end())),
             sockets: Table::new(first(|parent| parent.sockets.end())),
             servers: Table::new(first(|parent| parent.servers.end())),
+            defaults: Contents::default(),
             log: RwLock::new(None),
             forks,
             inherited,
@@ -71,7 +74,7 @@ pub(super) fn current() -> Result<&'static Process> {
         if latest.is_none() {
             // Before anything is kept. Whoever loses the race below has registered it a second
             // time, which only makes the count go up by two.
-            count_forks()?;
+            watch_forks()?;
         }
         let forks = FORKS.load(Ordering::Relaxed);
         let made = Box::into_raw(Box::new(Process::new(forks, latest)));
@@ -85,13 +88,25 @@ pub(super) fn current() -> Result<&'static Process> {
 }
 
 #[cfg(all(unix, not(miri)))]
-fn count_forks() -> Result<()> {
-    extern "C" fn count_one() {
-        FORKS.fetch_add(1, Ordering::Relaxed);
+fn watch_forks() -> Result<()> {
+    use crate::runtime::fork;
+
+    extern "C" fn prepare() {
+        fork::prepare();
     }
 
-    // SAFETY: `count_one` may run in a forked child, since it only touches an atomic.
-    let status = unsafe { libc::pthread_atfork(None, None, Some(count_one)) };
+    extern "C" fn parent() {
+        fork::done();
+    }
+
+    extern "C" fn child() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+        fork::done();
+    }
+
+    // SAFETY: `child` may run in a forked child, since it only touches an atomic and releases locks
+    // that its own thread holds; all three are there as long as the library is loaded.
+    let status = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
     if status != 0 {
         return Err(crate::error::Error::Resource(
             "no memory to watch for fork()".into(),
@@ -101,7 +116,7 @@ fn count_forks() -> Result<()> {
 }
 
 #[cfg(not(all(unix, not(miri))))]
-fn count_forks() -> Result<()> {
+fn watch_forks() -> Result<()> {
     Ok(())
 }
 

@@ -4,14 +4,13 @@
 //! shut down, and can have more threads.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::error::Result;
 use crate::ffi::guard::guard;
 use crate::ffi::output::Out;
 use crate::ffi::server::ServerEntry;
 use crate::ffi::socket::SocketEntry;
-use crate::ffi::{handles, input};
+use crate::ffi::{handles, input, process};
 use crate::runtime::{Delivery, Runtime};
 
 /// The handle of a runtime, made by wsabi_runtime_new and ended by
@@ -26,15 +25,22 @@ pub const WSABI_DEFAULT_RUNTIME: u64 = 0;
 /// Handlers run on the threads of the runtime, as things happen.
 pub const WSABI_DELIVER_ON_THREADS: i32 = 0;
 
-/// Handlers run inside calls of the application only. Not in this version:
-/// wsabi_runtime_new answers WSABI_ERR_ARGUMENT.
+/// Handlers run, or events are handed out, inside wsabi_runtime_poll,
+/// wsabi_runtime_next_events and wsabi_runtime_next_packed only: on the
+/// thread of a game loop, of an interpreter, of a user interface.
+///
+/// Until then events wait. When more than 16 MiB of them do, sockets that
+/// have some are not read, so that TCP holds their peers back; nothing is
+/// lost. Pings are answered as long as a socket is read, and while so much
+/// waits, only the first of them are told.
 pub const WSABI_DELIVER_ON_POLL: i32 = 1;
 
 /// Starts a runtime.
 ///
 /// - threads: 1 to 64. A socket stays on one of them; a program with few
-///   sockets needs one.
-/// - delivery: WSABI_DELIVER_ON_THREADS.
+///   sockets needs one. 0, only with WSABI_DELIVER_ON_POLL: none at all, and
+///   the reading and writing is done by whoever polls.
+/// - delivery: WSABI_DELIVER_ON_THREADS or WSABI_DELIVER_ON_POLL.
 ///
 /// # Safety
 ///
@@ -62,6 +68,7 @@ pub unsafe extern "C" fn wsabi_runtime_new(
 
 /// Closes every socket of a runtime with code 1001, and its servers, and
 /// waits until all are closed. The runtime can be used again afterwards.
+/// With WSABI_DELIVER_ON_POLL the events about it wait to be polled.
 ///
 /// - timeout_ms: how many milliseconds it waits at most; -1: for ever, 0:
 ///   not at all. Inside a handler of the runtime it never waits.
@@ -71,22 +78,15 @@ pub unsafe extern "C" fn wsabi_runtime_new(
 pub extern "C" fn wsabi_runtime_shutdown(runtime: wsabi_runtime, timeout_ms: i32) -> i32 {
     guard(|| {
         let runtime = find_runtime(runtime)?;
-        let timeout = match (u64::try_from(timeout_ms), timeout_ms) {
-            (Ok(milliseconds), _) => Some(Duration::from_millis(milliseconds)),
-            (Err(_), -1) => None,
-            _ => {
-                return Err(input::argument(format!(
-                    "timeout_ms is {timeout_ms}, less than -1"
-                )));
-            }
-        };
-        runtime.shutdown(timeout)
+        runtime.shutdown(input::timeout(timeout_ms)?)
     })
 }
 
 /// Ends a runtime: drops its connections, whose handlers get ERROR with
 /// WSABI_ERR_ABORTED and CLOSE, and waits until its threads have ended. No
 /// handler runs afterwards, and the handles of its sockets and servers end.
+/// With WSABI_DELIVER_ON_POLL, they end without these events, and those that
+/// wait are dropped; it waits for a poll of another thread to return.
 ///
 /// Inside a handler of the runtime it does not wait for the thread of that
 /// one, and the sockets of that thread end without events. To end
@@ -114,6 +114,8 @@ pub extern "C" fn wsabi_runtime_free(runtime: wsabi_runtime) -> i32 {
 /// The runtime of a handle, or the default one.
 pub(super) fn find_runtime(handle: wsabi_runtime) -> Result<Runtime> {
     if handle == WSABI_DEFAULT_RUNTIME {
+        // From here on forks are watched, which the default runtime relies on.
+        process::current()?;
         return Runtime::process();
     }
     handles::find(handle)

@@ -26,15 +26,18 @@ pub type wsabi_server = u64;
 /// soon as its handshake is done: its OPEN event has the handle.
 ///
 /// - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
-///   ws://[::]:9001/, or ws+unix:///path/of/socket. Port 0: the system
-///   chooses one, see wsabi_server_port.
+///   ws://[::]:9001/, or ws+unix:///path/of/socket. wss:// in place of ws://
+///   is TLS. Port 0: the system chooses one, see wsabi_server_port.
 /// - options: the handlers and settings of the sockets, which are copied.
+///   wss:// needs wsabi_options_set_tls_identity; with
+///   wsabi_options_set_tls_client_ca, clients have to show a certificate,
+///   too. To change a certificate, close the server and listen again.
 /// - user_data: what the handlers of all of them are called with, until
 ///   wsabi_socket_set_user_data gives one its own. It is given back when the
 ///   server and the last of them have ended, unless this fails.
 ///
-/// WSABI_ERR_URL: the URL cannot be used. WSABI_ERR_CONNECT: the address or
-/// port cannot be had.
+/// WSABI_ERR_URL: the URL cannot be used. WSABI_ERR_ARGUMENT: wss:// without
+/// an identity. WSABI_ERR_CONNECT: the address or port cannot be had.
 ///
 /// # Safety
 ///

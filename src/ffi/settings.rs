@@ -103,6 +103,106 @@ pub unsafe extern "C" fn wsabi_options_set_user_agent(
     })
 }
 
+/// Sets the credentials of a client, "user:password". Empty: none, which is
+/// the default.
+///
+/// They are sent in the clear (RFC 7617), so that they are safe with wss://
+/// only. Credentials in the URL take precedence over them, and a header
+/// Authorization over both.
+///
+/// WSABI_ERR_ARGUMENT: no colon, or a control character. The user's name
+/// ends at the first colon.
+///
+/// # Safety
+///
+/// `len` says how much can be read at `credentials`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_options_set_basic_auth(
+    options: wsabi_options,
+    credentials: *const c_char,
+    len: usize,
+) -> i32 {
+    guard(|| {
+        // SAFETY: by contract of this function.
+        let credentials = unsafe { input::setting("credentials", credentials, len) }?;
+        change(options, |settings| settings.set_basic_auth(credentials))
+    })
+}
+
+/// Sets the proxy that a client connects through:
+/// "scheme://user:password@host:port", of which only the host is needed.
+/// Empty: none, which is the default. Unix sockets are reached without it.
+///
+/// - http, which is the scheme if there is none: by CONNECT; port 80.
+/// - https: the same, through TLS to the proxy, whose certificate is
+///   verified like a server's; port 443. Identity, pins and server name of
+///   these options are not for the proxy.
+/// - socks5: names are resolved here; port 1080.
+/// - socks5h: the proxy resolves the names; port 1080.
+/// - "env" alone: what the environment says at the time of this call, by
+///   http_proxy, https_proxy, all_proxy and no_proxy.
+///
+/// WSABI_ERR_URL: the text is none of these.
+///
+/// # Safety
+///
+/// `len` says how much can be read at `proxy`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_options_set_proxy(
+    options: wsabi_options,
+    proxy: *const c_char,
+    len: usize,
+) -> i32 {
+    guard(|| {
+        // SAFETY: by contract of this function.
+        let proxy = unsafe { input::setting("proxy", proxy, len) }?;
+        change(options, |settings| settings.set_proxy(proxy))
+    })
+}
+
+/// Sets how many redirects a client follows in a row while it connects, from
+/// 0, the default, to 20. None leads from wss:// to ws://, and credentials,
+/// Cookie included, go to no other origin.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_max_redirects(options: wsabi_options, redirects: u32) -> i32 {
+    guard(|| change(options, |settings| settings.set_max_redirects(redirects)))
+}
+
+/// Sets whether a client connects again when the connection is lost or
+/// cannot be made, beginning with the first. min_ms, max_ms and tries 0: it
+/// does not, which is the default.
+///
+/// - Before each try comes RECONNECT, and then a wait: a random time between
+///   min_ms milliseconds and a limit, which is twice min_ms at first and
+///   doubles with every try, up to max_ms. It is longer where a server that
+///   refuses asks for more by Retry-After.
+/// - tries: how many there are in a row; then ERROR and CLOSE come. 0: any
+///   number. They, and the limit, begin anew after a connection that was
+///   open for max_ms.
+/// - Closed by the server, a connection is made anew after the codes 1001
+///   and 1011 to 1014, which say "for now", and after no other.
+/// - ERROR and CLOSE come at once where another try would end in the same
+///   way: after the HTTP statuses that are no 5xx but for 408, 425 and 429,
+///   such as 401, 403 and 404, after 407 of the proxy, after certificates
+///   and pins that do not fit, and after whatever breaks RFC 6455 or a limit
+///   of these options.
+/// - wsabi_socket_close, _abort and _release end it at any time.
+///
+/// WSABI_ERR_ARGUMENT: min_ms is 0 and another is not, or min_ms is more
+/// than max_ms.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_reconnect(
+    options: wsabi_options,
+    min_ms: u32,
+    max_ms: u32,
+    tries: u32,
+) -> i32 {
+    guard(|| {
+        let [min, max] = [min_ms, max_ms].map(|it| Duration::from_millis(it.into()));
+        change(options, |settings| settings.set_reconnect(min, max, tries))
+    })
+}
+
 /// Sets the size of the largest message that is received, in bytes, at least
 /// 1. Default: 16777216 (16 MiB).
 ///
@@ -149,10 +249,14 @@ pub extern "C" fn wsabi_options_set_max_frame(options: wsabi_options, bytes: u64
     })
 }
 
-/// Sets the time from wsabi_socket_connect to OPEN, for name resolution,
-/// connecting and the handshake together; for a server the time that a
-/// client has for its handshake. Then: WSABI_ERR_TIMEOUT. 0: no limit.
-/// Default: 10000.
+/// Sets the time from wsabi_socket_connect to OPEN: for name resolution,
+/// connecting, the proxy, TLS, the upgrade, and redirects, all of them
+/// together; then: WSABI_ERR_TIMEOUT. With wsabi_options_set_reconnect each
+/// attempt has this time.
+///
+/// For a server: the time that a client has for TLS and its upgrade request;
+/// then the server drops it, without an event, as it does with all that
+/// never get to OPEN. 0: no limit. Default: 10000.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_connect_timeout_ms(
     options: wsabi_options,
@@ -319,6 +423,10 @@ pub extern "C" fn wsabi_options_set_max_connections(
     })
 }
 
-fn change(options: wsabi_options, set: impl FnOnce(&mut Options) -> Result<()>) -> Result<()> {
+/// Changes the settings of a handle's options.
+pub(super) fn change(
+    options: wsabi_options,
+    set: impl FnOnce(&mut Options) -> Result<()>,
+) -> Result<()> {
     edit(options, |contents| set(&mut contents.settings))
 }

@@ -12,9 +12,11 @@
 
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::delivery::{Handler, MessageKind};
 use crate::error::Result;
+use crate::ffi::current::with_socket;
 use crate::ffi::guard::{guard, guard_value};
 use crate::ffi::handles::Reservation;
 use crate::ffi::options::{snapshot, wsabi_options};
@@ -46,18 +48,20 @@ pub struct wsabi_message {
 /// Begins to connect, gives the handle and returns: the rest is events, of
 /// which the first may come before this returns.
 ///
-/// - url: ws://host:port/path?query, without a fragment, or, for a Unix
-///   socket, ws+unix:///path/of/socket:/path?query. http:// means ws://, and
-///   user:password@ before the host is sent as Basic authorization. wss://
-///   is not in this version.
+/// - url: wss://host:port/path?query, without a fragment, or ws:// for a
+///   connection without TLS, or, for a Unix socket,
+///   ws+unix:///path/of/socket:/path?query. https:// means wss://, http://
+///   means ws://, and user:password@ before the host is sent as Basic
+///   authorization.
 /// - options: WSABI_DEFAULT_OPTIONS, or handlers and settings, which are
 ///   copied.
 /// - user_data: what handlers are called with. It is given back to the
 ///   function of wsabi_options_on_release, unless this fails.
 ///
 /// WSABI_ERR_URL: the URL cannot be used. That a host does not exist or does
-/// not answer is an ERROR event. Redirects are not followed; unlike in a
-/// browser, no port is blocked and no cookie is kept.
+/// not answer is an ERROR event. Redirects are followed only if
+/// wsabi_options_set_max_redirects says so. Unlike in a browser, no port is
+/// blocked and no cookie is kept.
 ///
 /// # Safety
 ///
@@ -80,9 +84,9 @@ pub unsafe extern "C" fn wsabi_socket_connect(
         let owner = find_runtime(runtime)?;
         let options = snapshot(options)?;
 
-        let user_data = UserData::new(user_data, options.callbacks.release);
         let reservation = Reservation::new()?;
         let handle = reservation.handle;
+        let user_data = UserData::new(user_data, options.callbacks.release);
         let target = Target::new(handle, options.callbacks, user_data.clone(), false);
         let connected = Socket::connect(&owner, url, &options.settings, |socket| {
             attach(reservation, socket, target, runtime)
@@ -119,7 +123,7 @@ pub unsafe extern "C" fn wsabi_socket_send_text(
     guard(|| {
         // SAFETY: by contract of this function.
         let text = unsafe { input::text("text", text, len) }?;
-        find_socket(socket)?.socket.send_text(text)
+        with_socket(socket, |it| it.socket.send_text(text))
     })
 }
 
@@ -138,7 +142,7 @@ pub unsafe extern "C" fn wsabi_socket_send_binary(
     guard(|| {
         // SAFETY: by contract of this function.
         let data = unsafe { input::bytes("data", data, len) }?;
-        find_socket(socket)?.socket.send_binary(data)
+        with_socket(socket, |it| it.socket.send_binary(data))
     })
 }
 
@@ -171,7 +175,7 @@ pub unsafe extern "C" fn wsabi_socket_send_many(
         let messages = messages
             .iter()
             .map(|message| unsafe { read_message(message) });
-        let accepted = find_socket(socket)?.socket.send_many(messages)?;
+        let accepted = with_socket(socket, |it| it.socket.send_many(messages))?;
         // At most `count`, which fits.
         Ok(accepted as i32)
     })
@@ -335,11 +339,73 @@ pub unsafe extern "C" fn wsabi_socket_set_user_data(
     })
 }
 
+/// Has the next attempts of a socket that reconnects say this in their
+/// requests, in place of what they have said under this name: a fresh token,
+/// for example. Best called from the RECONNECT handler.
+///
+/// WSABI_ERR_ARGUMENT as for wsabi_options_add_header. WSABI_ERR_STATE: the
+/// socket does not reconnect (wsabi_options_set_reconnect).
+/// WSABI_ERR_CLOSED: it is closed, or being closed by the application.
+///
+/// # Safety
+///
+/// `name_len` and `value_len` say how much can be read at `name` and `value`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_socket_set_header(
+    socket: wsabi_socket,
+    name: *const c_char,
+    name_len: usize,
+    value: *const c_char,
+    value_len: usize,
+) -> i32 {
+    guard(|| {
+        // SAFETY: by contract of this function.
+        let name = unsafe { input::setting("name", name, name_len) }?;
+        // SAFETY: as above.
+        let value = unsafe { input::setting("value", value, value_len) }?;
+        find_socket(socket)?.socket.set_header(name, value)
+    })
+}
+
+/// Has the next attempts of a socket that reconnects lead to another URL.
+/// Best called from the RECONNECT handler.
+///
+/// WSABI_ERR_URL, WSABI_ERR_ARGUMENT as for wsabi_socket_connect.
+/// WSABI_ERR_STATE, WSABI_ERR_CLOSED as for wsabi_socket_set_header.
+///
+/// # Safety
+///
+/// `len` says how much can be read at `url`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_socket_set_url(
+    socket: wsabi_socket,
+    url: *const c_char,
+    len: usize,
+) -> i32 {
+    guard(|| {
+        // SAFETY: by contract of this function.
+        let url = unsafe { input::setting("url", url, len) }?;
+        find_socket(socket)?.socket.set_url(url)
+    })
+}
+
 /// What the handle of a socket stands for.
 pub(super) struct SocketEntry {
     pub(super) socket: Socket,
     pub(super) runtime: wsabi_runtime,
     target: Arc<Target>,
+    has_ended: AtomicBool,
+}
+
+impl SocketEntry {
+    /// No handle stands for it any more.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
 }
 
 pub(super) fn find_socket(socket: wsabi_socket) -> Result<Arc<SocketEntry>> {
@@ -358,6 +424,7 @@ pub(super) fn attach(
         socket: socket.clone(),
         runtime,
         target: target.clone(),
+        has_ended: AtomicBool::new(false),
     };
     reservation.fill(Arc::new(entry));
     target

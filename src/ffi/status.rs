@@ -40,7 +40,24 @@ pub const WSABI_ERR_CONNECT: i32 = -11;
 /// The proxy refused or failed.
 pub const WSABI_ERR_PROXY: i32 = -12;
 
-/// TLS failed: the certificate, an alert, or a truncated stream.
+/// TLS failed. The sentence says how, and begins with one of these, which
+/// stay as they are:
+///
+/// - "certificate expired:", "certificate not yet valid:"
+/// - "certificate for another host:" and the names that it is for
+/// - "certificate of unknown issuer:" no authority that is trusted here
+/// - "certificate revoked:", "certificate not pinned:"
+/// - "certificate refused:" anything else that is wrong with it
+/// - "certificate missing:" the peer has shown none
+/// - "certificate demanded:" the peer wants one, and there is none
+/// - "own certificate refused:" the peer does not take this end's
+/// - "not TLS:" the peer speaks something else, such as plain HTTP
+/// - "nothing in common:" no version or cipher suite that both know
+/// - "no HTTP/1.1:" the server wants another protocol
+/// - "alert received:" the peer gives up, for the reason that it names
+/// - "truncated:" the stream ended without saying so
+/// - "TLS violated:" the peer broke the rules, or somebody interfered
+/// - "TLS failed:" anything else, such as no trusted authority at all
 pub const WSABI_ERR_TLS: i32 = -13;
 
 /// The server answered, but not with 101: see wsabi_socket_response_status,
@@ -59,8 +76,10 @@ pub const WSABI_ERR_PROTOCOL: i32 = -16;
 /// cannot be inflated.
 pub const WSABI_ERR_ENCODING: i32 = -17;
 
-/// Something took too long: to connect, to answer a ping, to close, or to
-/// send anything at all. Also: wsabi_runtime_shutdown was not done in time.
+/// A time ran out. Of an ERROR event: the one of
+/// wsabi_options_set_connect_timeout_ms, wsabi_options_set_close_timeout_ms,
+/// wsabi_options_set_pong_timeout_ms or wsabi_options_set_idle_timeout_ms.
+/// Of wsabi_runtime_shutdown: its own.
 pub const WSABI_ERR_TIMEOUT: i32 = -18;
 
 /// The connection was reset, or ended without a Close frame.
@@ -70,7 +89,9 @@ pub const WSABI_ERR_IO: i32 = -19;
 /// wsabi_socket_close before OPEN, or by the end of the runtime.
 pub const WSABI_ERR_ABORTED: i32 = -20;
 
-/// The system refused memory, threads or descriptors.
+/// The system refused memory, threads or descriptors. For messages, handles
+/// and connections, that is: where it refuses the few bytes of anything
+/// else, the process ends with a sentence on standard error.
 pub const WSABI_ERR_RESOURCE: i32 = -21;
 
 /// The handle was made before fork(), by the parent of this process.

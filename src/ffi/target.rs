@@ -1,15 +1,15 @@
 //! Where the events of one socket go: into the application's handlers.
 
+use std::any::Any;
 use std::ffi::c_void;
-
 use std::sync::Arc;
 
-use crate::delivery::{Event, Handler, MessageKind, Payload};
+use crate::delivery::{Event, Handler, MessageKind, Payload, Waiting};
 use crate::ffi::callbacks::Callbacks;
 use crate::ffi::event::{self, wsabi_event};
 use crate::ffi::socket::SocketEntry;
 use crate::ffi::user_data::{UserData, UserDataCell};
-use crate::ffi::{handles, output, status};
+use crate::ffi::{current, foreign, handles, output, status};
 
 /// Turns the events of one socket into calls of handlers.
 pub(super) struct Target {
@@ -42,12 +42,28 @@ impl Target {
             .replace(UserData::new(pointer, self.callbacks.release));
     }
 
+    /// The event as C sees it, of a socket that nobody else is told about now. With it, what its
+    /// user_data belongs to.
+    pub(super) fn lend(&self, event: &Waiting) -> (wsabi_event, Arc<UserData>) {
+        let (user_data, owner) = self.user_data.hold();
+        let payload = event.payload();
+        let event = event.event();
+        let described = self.describe(&event, kind(&event), payload.with_nul(), user_data);
+        (described, owner)
+    }
+
+    /// The handle that ends with this event, if one does.
+    pub(super) fn ended_by(&self, event: &Waiting) -> Option<u64> {
+        let is_last = matches!(event.event(), Event::Close { .. });
+        (self.is_accepted && is_last).then_some(self.handle)
+    }
+
     /// The event as C sees it. `sentence` is that of an error, with its NUL.
     fn describe(
         &self,
         event: &Event<'_>,
         kind: i32,
-        sentence: &str,
+        sentence: &[u8],
         user_data: *mut c_void,
     ) -> wsabi_event {
         let (mut r#type, mut code, mut was_clean, mut value) = (0, 0, 0, 0);
@@ -70,7 +86,12 @@ impl Target {
             }
             Event::Error(error) => {
                 code = status::of(error);
-                Payload::new(sentence.as_bytes()).unwrap_or(Payload::EMPTY)
+                Payload::new(sentence).unwrap_or(Payload::EMPTY)
+            }
+            Event::Reconnect { cause, delay } => {
+                code = status::of(cause);
+                value = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                Payload::new(sentence).unwrap_or(Payload::EMPTY)
             }
             Event::Close {
                 code: close_code,
@@ -102,20 +123,36 @@ impl Handler for Target {
         let kind = kind(event);
         if let Some(handler) = self.callbacks.of(kind) {
             let sentence = match event {
-                Event::Error(error) => format!("{error}\0"),
+                Event::Error(error) | Event::Reconnect { cause: error, .. } => {
+                    format!("{error}\0")
+                }
                 _ => String::new(),
             };
             self.user_data.lend(|user_data| {
-                let event = self.describe(event, kind, &sentence, user_data);
+                let event = self.describe(event, kind, sentence.as_bytes(), user_data);
                 // SAFETY: the application gave the function for calls like this one. The event
                 // and its data live until it returns.
-                unsafe { handler(&raw const event, user_data) };
+                foreign::call(|| unsafe { handler(&raw const event, user_data) });
             });
         }
         if self.is_accepted && kind == event::WSABI_EVENT_CLOSE {
             // The application may have released it before.
             drop(handles::remove::<Arc<SocketEntry>>(self.handle));
         }
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+
+    fn begin(&self) {
+        self.user_data.begin();
+        current::enter(self.handle);
+    }
+
+    fn end(&self) {
+        current::leave();
+        self.user_data.end();
     }
 }
 
@@ -128,6 +165,7 @@ fn kind(event: &Event<'_>) -> i32 {
         Event::Ping(_) => event::WSABI_EVENT_PING,
         Event::Pong { .. } => event::WSABI_EVENT_PONG,
         Event::Drain => event::WSABI_EVENT_DRAIN,
+        Event::Reconnect { .. } => event::WSABI_EVENT_RECONNECT,
     }
 }
 

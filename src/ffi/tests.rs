@@ -7,16 +7,19 @@ mod live;
 use std::collections::HashSet;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{null, null_mut};
+use std::sync::Arc;
 
 use crate::ffi::event::{WSABI_BINARY, WSABI_TEXT, wsabi_event};
 use crate::ffi::facts::*;
 use crate::ffi::library::*;
 use crate::ffi::options::*;
+use crate::ffi::polling::*;
 use crate::ffi::runtime::*;
 use crate::ffi::server::*;
 use crate::ffi::settings::*;
 use crate::ffi::socket::*;
 use crate::ffi::status::*;
+use crate::ffi::tls::*;
 
 /// A function that takes a handle, called with good arguments otherwise.
 struct Call {
@@ -48,6 +51,12 @@ macro_rules! calls {
 }
 
 const CALLS: &[Call] = &calls! {
+    Runtime: wsabi_runtime_poll(handle, 0, 0);
+    Runtime: wsabi_runtime_next_events(handle, null_mut(), size_of::<wsabi_event>() as u32, 0, 0);
+    Runtime: wsabi_runtime_next_packed(handle, null_mut(), 0, 0, &mut 0);
+    Runtime: wsabi_runtime_fd(handle, &mut 0);
+    Runtime: wsabi_runtime_wake(handle);
+    Runtime: wsabi_runtime_on_ready(handle, None, null_mut());
     Runtime: wsabi_runtime_shutdown(handle, 0);
     Runtime: wsabi_runtime_free(handle);
     Runtime: wsabi_socket_connect(handle, URL.as_ptr(), URL.count_bytes(), 0, null_mut(), &mut 0);
@@ -80,6 +89,25 @@ const CALLS: &[Call] = &calls! {
     Options: wsabi_options_set_compression_window(handle, 15, 15);
     Options: wsabi_options_set_compression_takeover(handle, 1, 1);
     Options: wsabi_options_set_max_connections(handle, 1);
+    Options: wsabi_options_set_basic_auth(handle, c"a:b".as_ptr(), 3);
+    Options: wsabi_options_set_proxy(handle, c"a".as_ptr(), 1);
+    Options: wsabi_options_set_max_redirects(handle, 1);
+    Options: wsabi_options_set_reconnect(handle, 1, 2, 3);
+    Options: wsabi_options_set_tls_ca(handle, IDENTITY.as_ptr().cast(), IDENTITY.len());
+    Options: wsabi_options_add_tls_ca(handle, IDENTITY.as_ptr().cast(), IDENTITY.len());
+    Options: wsabi_options_set_tls_identity(
+        handle,
+        IDENTITY.as_ptr().cast(),
+        IDENTITY.len(),
+        IDENTITY.as_ptr().cast(),
+        IDENTITY.len()
+    );
+    Options: wsabi_options_set_tls_client_ca(handle, IDENTITY.as_ptr().cast(), IDENTITY.len());
+    Options: wsabi_options_set_tls_server_name(handle, c"a".as_ptr(), 1);
+    Options: wsabi_options_add_tls_pin(handle, PIN.as_ptr(), PIN.count_bytes());
+    Options: wsabi_options_set_tls_verify_dangerously(handle, 1);
+    Options: wsabi_options_set_tls_resumption(handle, 1);
+    Options: wsabi_options_set_tls_key_log(handle, 0);
     Options: wsabi_options_set_compression(handle, 1);
     Options: wsabi_options_set_compression_min(handle, 1);
     Options: wsabi_options_set_compression_level(handle, 1);
@@ -97,6 +125,8 @@ const CALLS: &[Call] = &calls! {
     Socket: wsabi_socket_resume(handle);
     Socket: wsabi_socket_release(handle);
     Socket: wsabi_socket_set_user_data(handle, null_mut());
+    Socket: wsabi_socket_set_header(handle, c"a".as_ptr(), 1, c"b".as_ptr(), 1);
+    Socket: wsabi_socket_set_url(handle, c"ws://a/".as_ptr(), 7);
     Socket: wsabi_socket_ready_state(handle);
     Socket: wsabi_socket_buffered_amount(handle);
     Socket: wsabi_socket_fact(handle, WSABI_FACT_URL, null_mut(), 0);
@@ -110,6 +140,11 @@ const CALLS: &[Call] = &calls! {
 
 /// Where nothing listens.
 const URL: &CStr = c"ws://127.0.0.1:1/";
+
+/// A certificate and its private key.
+const IDENTITY: &str = include_str!("../../tests/certificates/identity.pem");
+
+const PIN: &CStr = c"sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// Those that take no handle.
 const WITHOUT_HANDLE: [&str; 8] = [
@@ -233,6 +268,11 @@ fn null_is_refused_by_every_function_that_needs_a_pointer() {
     let refused = unsafe {
         [
             ("runtime_out", wsabi_runtime_new(1, 0, null_mut()).into()),
+            ("fd_out", wsabi_runtime_fd(0, null_mut()).into()),
+            (
+                "bytes_out",
+                wsabi_runtime_next_packed(0, null_mut(), 0, 0, null_mut()).into(),
+            ),
             ("options_out", wsabi_options_new(null_mut()).into()),
             (
                 "options_out",
@@ -259,6 +299,30 @@ fn null_is_refused_by_every_function_that_needs_a_pointer() {
                 "text",
                 wsabi_options_set_user_agent(options, nothing, 1).into(),
             ),
+            (
+                "credentials",
+                wsabi_options_set_basic_auth(options, nothing, 1).into(),
+            ),
+            ("proxy", wsabi_options_set_proxy(options, nothing, 1).into()),
+            ("pem", wsabi_options_set_tls_ca(options, nothing, 1).into()),
+            ("pem", wsabi_options_add_tls_ca(options, nothing, 1).into()),
+            (
+                "cert_pem",
+                wsabi_options_set_tls_identity(options, nothing, 1, text, 1).into(),
+            ),
+            (
+                "key_pem",
+                wsabi_options_set_tls_identity(options, text, 1, nothing, 1).into(),
+            ),
+            (
+                "pem",
+                wsabi_options_set_tls_client_ca(options, nothing, 1).into(),
+            ),
+            (
+                "name",
+                wsabi_options_set_tls_server_name(options, nothing, 1).into(),
+            ),
+            ("pin", wsabi_options_add_tls_pin(options, nothing, 1).into()),
             (
                 "url",
                 wsabi_socket_connect(0, nothing, 1, options, null_mut(), out).into(),
@@ -332,13 +396,13 @@ fn numbers_out_of_range_are_refused() {
     let mut out = 0;
     // SAFETY: all pointers are good.
     unsafe {
-        for (threads, delivery) in [(0, 0), (65, 0), (u32::MAX, 0), (1, 1), (1, 2), (1, -1)] {
+        for (threads, delivery) in [(0, 0), (65, 0), (u32::MAX, 0), (65, 1), (1, 2), (1, -1)] {
             assert_eq!(
                 wsabi_runtime_new(threads, delivery, &mut out),
                 WSABI_ERR_ARGUMENT
             );
         }
-        for kind in [-1, 8, 9, i32::MIN, i32::MAX] {
+        for kind in [-1, 9, 10, i32::MIN, i32::MAX] {
             assert_eq!(
                 wsabi_options_on_event(options, kind, None),
                 WSABI_ERR_ARGUMENT
@@ -397,8 +461,14 @@ fn numbers_out_of_range_are_refused() {
         wsabi_options_set_compression_window(options, 15, 16),
         wsabi_options_set_compression_takeover(options, -1, 1),
         wsabi_options_set_compression_takeover(options, 1, 2),
+        wsabi_options_set_max_redirects(options, 21),
+        wsabi_options_set_reconnect(options, 0, 1, 0),
+        wsabi_options_set_reconnect(options, 2, 1, 0),
+        wsabi_options_set_tls_verify_dangerously(options, 2),
+        wsabi_options_set_tls_resumption(options, -1),
+        wsabi_options_set_tls_key_log(options, 2),
     ];
-    assert_eq!(refused, [WSABI_ERR_ARGUMENT; 7]);
+    assert_eq!(refused, [WSABI_ERR_ARGUMENT; 13]);
     assert_eq!(out, 0);
     assert_eq!(wsabi_options_free(options), WSABI_OK);
 }
@@ -440,6 +510,17 @@ fn the_default_options_can_be_cloned() {
     assert_eq!(status, WSABI_OK);
     assert_eq!(wsabi_options_set_low_water(clone, 1), WSABI_OK);
     assert_eq!(wsabi_options_free(clone), WSABI_OK);
+}
+
+#[test]
+fn options_share_what_the_default_ones_have_loaded_for_tls() {
+    let tls = |options| snapshot(options).unwrap().settings.settings().tls.clone();
+    let options = new_options();
+    assert_eq!(wsabi_options_set_max_message(options, 1), WSABI_OK);
+    assert!(Arc::ptr_eq(&tls(WSABI_DEFAULT_OPTIONS), &tls(options)));
+    assert_eq!(wsabi_options_set_tls_resumption(options, 0), WSABI_OK);
+    assert!(!Arc::ptr_eq(&tls(WSABI_DEFAULT_OPTIONS), &tls(options)));
+    assert_eq!(wsabi_options_free(options), WSABI_OK);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::ffi::foreign;
+
 /// The function that releases a `user_data`.
 pub(super) type Release = unsafe extern "C-unwind" fn(user_data: *mut c_void);
 
@@ -44,7 +46,7 @@ impl Drop for UserData {
             && !self.is_returned.load(Ordering::Acquire)
         {
             // SAFETY: the function and the pointer were given for this call, which is the only one.
-            unsafe { release(self.pointer) };
+            foreign::call(|| unsafe { release(self.pointer) });
         }
     }
 }
@@ -77,14 +79,36 @@ impl UserDataCell {
         }
     }
 
+    /// Several handlers are about to be called on this thread, one after the other.
+    pub(super) fn begin(&self) {
+        // With the orderings below, either `lend` sees the pointer that `replace` stored before
+        // it looked at the state, or `replace` sees that a handler may run.
+        self.state.swap(RUNNING, Ordering::SeqCst);
+    }
+
+    /// They have returned.
+    pub(super) fn end(&self) {
+        if self.state.swap(IDLE, Ordering::SeqCst) == RUNNING_REPLACED {
+            self.return_replaced();
+        }
+    }
+
     /// Calls a handler with the pointer, which is not released before the handler has returned.
     /// Two such calls must not overlap.
     pub(super) fn lend(&self, handler: impl FnOnce(*mut c_void)) {
-        // With the orderings below, either this sees the pointer that `replace` stored before it
-        // looked at the state, or `replace` sees that a handler runs.
-        self.state.swap(RUNNING, Ordering::SeqCst);
-        let _loan = Loan(self);
+        // Only the calling thread makes it idle, or ends that.
+        let is_alone = self.state.load(Ordering::Relaxed) == IDLE;
+        if is_alone {
+            self.begin();
+        }
+        let _loan = Loan { of: self, is_alone };
         handler(self.pointer.load(Ordering::SeqCst));
+    }
+
+    /// The pointer, which is not released as long as the result lives.
+    pub(super) fn hold(&self) -> (*mut c_void, Arc<UserData>) {
+        let owner = Arc::clone(&self.owners.lock().current);
+        (owner.pointer, owner)
     }
 
     /// Replaces the pointer.
@@ -106,16 +130,27 @@ impl UserDataCell {
         drop(owners);
         drop(old);
     }
+
+    fn return_replaced(&self) {
+        let replaced = mem::take(&mut self.owners.lock().replaced);
+        drop(replaced);
+    }
 }
 
 /// The time in which a handler runs.
-struct Loan<'a>(&'a UserDataCell);
+struct Loan<'a> {
+    of: &'a UserDataCell,
+    /// Whether no others are about to follow.
+    is_alone: bool,
+}
 
 impl Drop for Loan<'_> {
     fn drop(&mut self) {
-        if self.0.state.swap(IDLE, Ordering::SeqCst) == RUNNING_REPLACED {
-            let replaced = mem::take(&mut self.0.owners.lock().replaced);
-            drop(replaced);
+        if self.is_alone {
+            self.of.end();
+        } else if self.of.state.load(Ordering::Acquire) == RUNNING_REPLACED {
+            self.of.state.swap(RUNNING, Ordering::SeqCst);
+            self.of.return_replaced();
         }
     }
 }
@@ -154,6 +189,25 @@ mod tests {
             (first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)),
             (1, 1)
         );
+    }
+
+    #[test]
+    fn in_a_batch_a_replaced_pointer_is_released_when_its_handler_returns() {
+        let counts = [const { AtomicUsize::new(0) }; 3];
+        let released = || counts.each_ref().map(|count| count.load(Ordering::SeqCst));
+        let cell = UserDataCell::new(counted(&counts[0]));
+        cell.begin();
+        cell.lend(|_| cell.replace(counted(&counts[1])));
+        assert_eq!(released(), [1, 0, 0]);
+        cell.lend(|user_data| {
+            assert_eq!(user_data, std::ptr::from_ref(&counts[1]).cast_mut().cast());
+        });
+        cell.replace(counted(&counts[2]));
+        assert_eq!(released(), [1, 0, 0]);
+        cell.end();
+        assert_eq!(released(), [1, 1, 0]);
+        drop(cell);
+        assert_eq!(released(), [1, 1, 1]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
 
 use mio::event::Source;
 use mio::net::TcpListener;
@@ -13,9 +15,18 @@ use super::transport::Stream;
 pub enum Accepting {
     /// On an address.
     Tcp(TcpListener),
-    /// On a path, which is removed at the end.
+    /// On a path.
     #[cfg(unix)]
-    Unix(mio::net::UnixListener, std::path::PathBuf),
+    Unix(NamedListener),
+}
+
+/// A Unix socket and its name in the file system, which is removed at the end.
+#[cfg(unix)]
+pub struct NamedListener {
+    listener: mio::net::UnixListener,
+    path: std::path::PathBuf,
+    /// Device and inode: something else may have the path by then.
+    identity: Option<(u64, u64)>,
 }
 
 /// As many connections as the system lets wait.
@@ -38,33 +49,40 @@ impl Accepting {
 
     /// Listens on a path that does not exist, or is a socket where nobody listens any more.
     #[cfg(unix)]
-    pub fn unix(path: &std::path::Path) -> io::Result<Self> {
-        use std::os::unix::fs::FileTypeExt;
-        let left_over = std::fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
-        if left_over && std::os::unix::net::UnixStream::connect(path).is_err() {
+    pub fn unix(path: &Path) -> io::Result<Self> {
+        if is_socket(path) && nobody_listens(path) {
             std::fs::remove_file(path)?;
         }
-        Ok(Self::Unix(
-            mio::net::UnixListener::bind(path)?,
-            path.to_owned(),
-        ))
+        Ok(Self::Unix(NamedListener {
+            listener: mio::net::UnixListener::bind(path)?,
+            path: path.to_owned(),
+            identity: identity(path),
+        }))
     }
 
     /// The port, 0 for a path.
-    pub fn port(&self) -> u16 {
+    pub fn port(&self) -> io::Result<u16> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map_or(0, |address| address.port()),
+            Self::Tcp(listener) => Ok(listener.local_addr()?.port()),
             #[cfg(unix)]
-            Self::Unix(..) => 0,
+            Self::Unix(_) => Ok(0),
         }
     }
 
     /// The next connection that waits.
     pub fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept()?;
+                log::debug!("a connection came from {address}");
+                Ok(Stream::Tcp(stream))
+            }
             #[cfg(unix)]
-            Self::Unix(listener, _) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Self::Unix(named) => {
+                let (stream, _) = named.listener.accept()?;
+                log::debug!("a connection came to {}", named.path.display());
+                Ok(Stream::Unix(stream))
+            }
         }
     }
 
@@ -73,17 +91,176 @@ impl Accepting {
         match self {
             Self::Tcp(listener) => listener,
             #[cfg(unix)]
-            Self::Unix(listener, _) => listener,
+            Self::Unix(named) => &mut named.listener,
         }
     }
 }
 
-impl Drop for Accepting {
+#[cfg(unix)]
+impl Drop for NamedListener {
     fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Self::Unix(_, path) = self {
-            // Somebody else may have removed it.
-            let _ = std::fs::remove_file(path);
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            // Nobody is left to be told of a failure.
+            let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(unix)]
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket())
+}
+
+/// Whether the socket is certainly left over. A listener that is busy, one of another kind and one
+/// that we may not connect to are somebody's.
+#[cfg(unix)]
+fn nobody_listens(path: &Path) -> bool {
+    let probe = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // Not to wait for a place where the listener is busy.
+        socket.set_nonblocking(true)?;
+        socket.connect(&socket2::SockAddr::unix(path)?)
+    };
+    probe().is_err_and(|error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+    use std::path::PathBuf;
+    use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A directory of one test, removed at its end.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(test: &str) -> Self {
+            let name = format!("wsabi-listen-{test}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn socket(&self) -> PathBuf {
+            self.0.join("socket")
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn is_refused_and_left_alone(path: &Path) {
+        let before = fs::symlink_metadata(path).unwrap().file_type();
+        let error = Accepting::unix(path).err().expect("the path is in use");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(fs::symlink_metadata(path).unwrap().file_type(), before);
+    }
+
+    #[test]
+    fn a_socket_that_nobody_listens_on_is_replaced() {
+        let directory = Directory::new("left-over");
+        let path = directory.socket();
+        drop(UnixListener::bind(&path).unwrap());
+        let accepting = Accepting::unix(&path).unwrap();
+        std::os::unix::net::UnixStream::connect(&path).unwrap();
+        drop(accepting);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_another_listens_on_is_left_alone() {
+        let directory = Directory::new("in-use");
+        let _other = UnixListener::bind(directory.socket()).unwrap();
+        is_refused_and_left_alone(&directory.socket());
+    }
+
+    #[test]
+    fn a_socket_of_another_kind_is_left_alone() {
+        let directory = Directory::new("datagrams");
+        let _other = UnixDatagram::bind(directory.socket()).unwrap();
+        is_refused_and_left_alone(&directory.socket());
+    }
+
+    #[test]
+    fn what_is_no_socket_is_left_alone() {
+        let directory = Directory::new("no-socket");
+        let path = directory.socket();
+        fs::write(&path, "precious").unwrap();
+        is_refused_and_left_alone(&path);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        is_refused_and_left_alone(&path);
+    }
+
+    #[test]
+    fn a_link_to_a_left_over_socket_is_left_alone() {
+        let directory = Directory::new("link");
+        let target = directory.0.join("target");
+        drop(UnixListener::bind(&target).unwrap());
+        std::os::unix::fs::symlink(&target, directory.socket()).unwrap();
+        is_refused_and_left_alone(&directory.socket());
+        assert!(target.exists());
+    }
+
+    /// Linux lets a blocking connect wait for a place.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_socket_whose_listener_is_busy_is_left_alone_without_waiting() {
+        let directory = Directory::new("busy");
+        let path = directory.socket();
+        let name = socket2::SockAddr::unix(&path).unwrap();
+        let other = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        other.bind(&name).unwrap();
+        other.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        loop {
+            let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            client.set_nonblocking(true).unwrap();
+            if client.connect(&name).is_err() {
+                break;
+            }
+            waiting.push(client);
+        }
+        let (done, is_done) = channel();
+        thread::spawn(move || {
+            is_refused_and_left_alone(&path);
+            done.send(()).unwrap();
+        });
+        is_done.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    #[test]
+    fn what_took_the_place_of_a_listeners_path_is_left_alone() {
+        let directory = Directory::new("replaced");
+        let path = directory.socket();
+        let accepting = Accepting::unix(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        drop(accepting);
+        assert!(path.exists());
+
+        fs::remove_file(&path).unwrap();
+        let accepting = Accepting::unix(&path).unwrap();
+        // Renamed, so that the next one cannot get the same inode.
+        fs::rename(&path, directory.0.join("renamed")).unwrap();
+        let _successor = UnixListener::bind(&path).unwrap();
+        drop(accepting);
+        assert!(path.exists());
     }
 }

@@ -79,6 +79,7 @@ impl Race {
             };
             let id = self.started;
             self.started += 1;
+            log::debug!("connecting to {address}");
             let begun = TcpStream::connect(address).and_then(|mut stream| {
                 register(&mut stream, id)?;
                 Ok(stream)
@@ -92,7 +93,7 @@ impl Race {
                     });
                     self.next_start = now + STAGGER;
                 }
-                Err(error) => self.failure = Some((address, error)),
+                Err(error) => self.fail(address, error),
             }
         }
         if !self.running.is_empty() {
@@ -110,13 +111,16 @@ impl Race {
         let Some(index) = self.running.iter().position(|attempt| attempt.id == id) else {
             return Progress::Running;
         };
-        let attempt = &self.running[index];
-        match outcome(&attempt.stream) {
+        match outcome(&self.running[index].stream) {
             Ok(false) => {}
-            Ok(true) => return Progress::Won(self.running.swap_remove(index).stream),
+            Ok(true) => {
+                let attempt = self.running.swap_remove(index);
+                log::debug!("connected to {}", attempt.address);
+                return Progress::Won(attempt.stream);
+            }
             Err(error) => {
-                self.failure = Some((attempt.address, error));
-                self.running.swap_remove(index);
+                let attempt = self.running.swap_remove(index);
+                self.fail(attempt.address, error);
             }
         }
         Progress::Running
@@ -126,22 +130,44 @@ impl Race {
     pub fn deadline(&self) -> Option<Instant> {
         (!self.waiting.is_empty()).then_some(self.next_start)
     }
+
+    fn fail(&mut self, address: SocketAddr, error: io::Error) {
+        log::debug!("connecting to {address} failed: {error}");
+        self.failure = Some((address, error));
+    }
 }
 
 /// Whether the attempt has succeeded; false: neither that nor the opposite.
+///
+/// A peer may reset a connection before anybody looks at it here. That is a connection that broke,
+/// not one that could not be made, and the next read says so.
 fn outcome(stream: &TcpStream) -> io::Result<bool> {
-    if let Some(error) = SockRef::from(stream).take_error()? {
-        return Err(error);
+    let Err(no_peer) = stream.peer_addr() else {
+        return Ok(true);
+    };
+    match SockRef::from(stream).take_error()? {
+        Some(error) if is_of_established(&error) => Ok(true),
+        Some(error) => Err(error),
+        None if no_peer.kind() == io::ErrorKind::NotConnected => Ok(false),
+        None => Err(no_peer),
     }
-    match stream.peer_addr() {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-        Err(error) => Err(error),
-    }
+}
+
+/// Whether only an established connection fails like that. A reset that answers the attempt itself
+/// is "connection refused" on every system; a broken pipe is a reset behind the peer's end.
+fn is_of_established(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     #[test]
@@ -190,5 +216,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_connection_that_is_reset_before_anybody_looks_was_established_all_the_same() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut poll = mio::Poll::new().unwrap();
+        let mut race = Race::new(vec![address], Instant::now());
+        let progress = race.advance(Instant::now(), |stream, id| {
+            let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+            poll.registry()
+                .register(stream, mio::Token(id.into()), interest)
+        });
+        assert!(matches!(progress, Progress::Running));
+        let (peer, _) = listener.accept().unwrap();
+        SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        // On the loopback the reset has arrived by now.
+        let mut events = mio::Events::with_capacity(8);
+        poll.poll(&mut events, Some(Duration::from_secs(20)))
+            .unwrap();
+        assert!(events.iter().any(|event| event.token() == mio::Token(0)));
+        let Progress::Won(stream) = race.ready(0) else {
+            panic!("the connection was established");
+        };
+        let mut byte = [0];
+        assert!(!matches!((&stream).read(&mut byte), Ok(1..)));
     }
 }

@@ -3,11 +3,16 @@
 
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
+use std::sync::OnceLock;
 
 use mio::Interest;
 use mio::event::Source;
 use mio::net::TcpStream;
+use parking_lot::Mutex;
 use socket2::SockRef;
+
+use super::tls::{self, Ending, Layer, Session};
+use crate::proto::{Buffer, Pool};
 
 /// A socket of the system.
 #[derive(Debug)]
@@ -20,9 +25,22 @@ pub enum Stream {
 }
 
 /// Where bytes go and come from. It never blocks.
-#[derive(Debug)]
 pub struct Transport {
     stream: Stream,
+    tls: OnceLock<Box<Layer>>,
+}
+
+/// What a read from a secure transport gave.
+#[derive(Debug)]
+pub struct Arrival {
+    /// How many bytes came; none: the stream has ended.
+    pub wire: usize,
+    /// How many there was room for.
+    pub room: usize,
+    /// Where in the buffer the plaintext ends.
+    pub end: usize,
+    /// Nothing more will come.
+    pub ending: Option<Ending>,
 }
 
 /// Whether a read that does not fill its buffer has emptied the socket, so that the next arrival
@@ -38,7 +56,10 @@ const NO_SIGNAL: i32 = 0;
 impl Transport {
     /// Takes a connected stream.
     pub fn new(stream: Stream) -> Self {
-        let transport = Self { stream };
+        let transport = Self {
+            stream,
+            tls: OnceLock::new(),
+        };
         transport.prepare();
         transport
     }
@@ -60,6 +81,9 @@ impl Transport {
 
     /// Writes what the system takes. A dead peer is an error, never a signal.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         loop {
             match self
                 .socket()
@@ -69,6 +93,80 @@ impl Transport {
                 result => return result,
             }
         }
+    }
+
+    /// Begins TLS, inside of the TLS that there is.
+    pub fn secure(&self, session: Session) {
+        match self.tls.get() {
+            Some(outer) => outer.add(session),
+            None => {
+                let layer = self.tls.get_or_init(|| Box::new(Layer::new(session)));
+                debug_assert!(!layer.is_established());
+            }
+        }
+    }
+
+    /// Whether there is TLS: [`Self::receive`] is to be called in place of [`Self::read`], and
+    /// [`Self::seal`] before [`Self::write`].
+    pub fn is_secure(&self) -> bool {
+        self.tls.get().is_some()
+    }
+
+    /// Whether plaintext can be sent.
+    pub fn is_established(&self) -> bool {
+        self.tls.get().is_none_or(|tls| tls.is_established())
+    }
+
+    /// Whether TLS itself has something to be written.
+    pub fn has_outgoing(&self) -> bool {
+        self.tls.get().is_some_and(|tls| tls.has_outgoing())
+    }
+
+    /// Reads records and decrypts them to where `at` says.
+    pub fn receive(&self, buffer: &mut [u8], at: usize) -> io::Result<Arrival> {
+        let place = self.tls.get().map_or(at, |tls| tls.place(at));
+        let room = buffer.get_mut(place..).unwrap_or_default();
+        let most = room.len();
+        if most == 0 {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let wire = self.read(room)?;
+        let mut arrival = Arrival {
+            wire,
+            room: most,
+            end: at,
+            ending: None,
+        };
+        if let Some(tls) = self.tls.get() {
+            let opened = tls.open(buffer, at, place + wire);
+            arrival.end = opened.end;
+            arrival.ending = opened.ending;
+        }
+        Ok(arrival)
+    }
+
+    /// Turns `bytes` into records, behind those that TLS itself has to send.
+    pub fn seal(&self, bytes: &mut Buffer, pool: &Mutex<Pool>) -> io::Result<()> {
+        let Some(tls) = self.tls.get() else {
+            return Ok(());
+        };
+        let mut spare = pool.lock().take();
+        let result = tls.seal(bytes, &mut spare).map_err(io::Error::other);
+        pool.lock().give(spare);
+        result
+    }
+
+    /// Ends TLS: the peer is to be told that nothing more will be written.
+    pub fn close_tls(&self) {
+        if let Some(tls) = self.tls.get() {
+            tls.close();
+        }
+    }
+
+    /// The version of TLS and its cipher suite, once they are agreed on.
+    pub fn tls_names(&self) -> Option<(&'static str, &'static str)> {
+        let (version, suite) = self.tls.get()?.parameters();
+        Some((tls::version_name(version?), tls::cipher_name(suite?)))
     }
 
     /// Says that nothing more will be written.

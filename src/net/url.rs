@@ -79,6 +79,12 @@ impl Url {
         &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
+    /// Where a proxy is to connect to: like [`Self::authority`], but always with the port.
+    pub fn host_and_port(&self) -> String {
+        let host = &self.url[Position::BeforeHost..Position::AfterHost];
+        format!("{host}:{}", self.port())
+    }
+
     /// What the request line says: the path, and the query unless it is empty.
     pub fn target(&self) -> &str {
         let target = &self.url[Position::BeforePath..Position::AfterQuery];
@@ -97,6 +103,31 @@ impl Url {
     /// The path of the Unix socket.
     pub fn unix(&self) -> Option<&Path> {
         self.unix.as_ref().map(|unix| unix.path.as_path())
+    }
+
+    /// Whether both have the same scheme, host and port.
+    pub fn has_origin_of(&self, other: &Self) -> bool {
+        self.url.origin() == other.url.origin() && self.unix() == other.unix()
+    }
+
+    /// Where a redirect from here leads: `location` may be relative, and its fragment does not
+    /// count. A redirect from TLS to plain text is refused, as is one of a Unix socket.
+    pub fn redirect(&self, location: &str) -> Result<Self> {
+        if location.contains(char::is_control) || self.unix.is_some() {
+            return wrong(location, "cannot be redirected to");
+        }
+        let Ok(mut url) = self.url.join(location) else {
+            return wrong(location, "is not valid");
+        };
+        url.set_fragment(None);
+        let url = Self::parse_tcp(url.as_str())?;
+        if self.is_secure() && !url.is_secure() {
+            return wrong(location, "would lead from TLS to plain text");
+        }
+        if url.port() == 0 {
+            return wrong(location, "has port 0, where nobody can listen");
+        }
+        Ok(url)
     }
 
     fn parse_tcp(text: &str) -> Result<Self> {
@@ -167,6 +198,15 @@ impl Url {
     }
 }
 
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(name) => f.write_str(name),
+            Self::Ip(address) => address.fmt(f),
+        }
+    }
+}
+
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Url").field(&self.as_str()).finish()
@@ -192,7 +232,7 @@ fn strip_unix_scheme(text: &str) -> Option<&str> {
 }
 
 /// RFC 7617 §2: `user:password`, percent-decoded, in base64.
-fn basic_auth(url: &url::Url) -> Result<Option<String>, &'static str> {
+pub(super) fn basic_auth(url: &url::Url) -> Result<Option<String>, &'static str> {
     let password = url.password();
     if url.username().is_empty() && password.is_none() {
         return Ok(None);
@@ -220,7 +260,7 @@ fn wrong<T>(text: &str, complaint: &str) -> Result<T> {
 
 /// The text for a sentence: cut when it is long, and without what may be credentials, even where
 /// it is not a valid URL.
-fn redact(text: &str) -> String {
+pub(super) fn redact(text: &str) -> String {
     const LONGEST: usize = 200;
     let Some((front, rest)) = text.rsplit_once('@') else {
         return text.chars().take(LONGEST).collect();
@@ -293,6 +333,9 @@ mod tests {
             assert_eq!(parsed.as_str(), url, "{text:?}");
             assert_eq!(parsed.to_string(), url, "{text:?}");
             assert_eq!(parsed.authority(), authority, "{text:?}");
+            let host = authority.trim_end_matches(&format!(":{port}"));
+            let host_and_port = format!("{host}:{port}");
+            assert_eq!(parsed.host_and_port(), host_and_port, "{text:?}");
             assert_eq!(parsed.target(), target, "{text:?}");
             assert_eq!(parsed.port(), port, "{text:?}");
             assert_eq!(parsed.is_secure(), url.starts_with("wss"), "{text:?}");

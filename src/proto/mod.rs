@@ -20,6 +20,7 @@ pub mod frame;
 pub mod handshake;
 mod keepalive;
 pub mod mask;
+pub mod proxy;
 mod receiver;
 mod sender;
 #[cfg(test)]

@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use super::connection::Connection;
 use super::link::Link;
 use super::listener::Listener;
+use crate::delivery::Queue;
+use crate::error::Result;
 use crate::proto::Pool;
 
 /// A request to a worker.
@@ -21,10 +23,14 @@ pub enum Command {
     Adopt(Box<Connection>),
     /// Look at what this socket's application wants.
     Attend(Arc<Link>),
-    /// The addresses of this socket's host.
-    Resolved(Weak<Link>, io::Result<Vec<SocketAddr>>),
+    /// The addresses of the host for which this socket asked with this number.
+    Resolved(Weak<Link>, u32, io::Result<Vec<SocketAddr>>),
+    /// The certificates that this socket's options trust have been read.
+    Prepared(Weak<Link>, Result<()>),
     /// Accept connections.
     Listen(Box<Listener>),
+    /// There is room for events again, or a handler has panicked.
+    Resume,
     /// Stop accepting for this server, and close its sockets with 1001.
     CloseServer(u64),
     /// Stop accepting, and close every socket with 1001.
@@ -47,6 +53,8 @@ pub struct Mailbox {
     waker: Waker,
     /// Emptied send buffers of its connections.
     pub buffers: Mutex<Pool>,
+    /// Where the events of its connections wait, unless handlers run as things happen.
+    pub queue: Option<Arc<Queue>>,
 }
 
 thread_local! {
@@ -56,7 +64,7 @@ thread_local! {
 
 impl Mailbox {
     /// An empty one, which wakes its worker through `waker`.
-    pub fn new(waker: Waker) -> Self {
+    pub fn new(waker: Waker, queue: Option<Arc<Queue>>) -> Self {
         static NEXT_ID: AtomicUsize = AtomicUsize::new(1);
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -64,6 +72,7 @@ impl Mailbox {
             asleep: AtomicBool::new(false),
             waker,
             buffers: Mutex::default(),
+            queue,
         }
     }
 
@@ -94,6 +103,12 @@ impl Mailbox {
     /// Takes no commands any more, and returns those that wait.
     pub fn close(&self) -> Vec<Command> {
         self.commands.lock().take().unwrap_or_default()
+    }
+
+    /// Has the worker go on, though there is no command.
+    pub fn wake(&self) {
+        // As above.
+        let _ = self.waker.wake();
     }
 
     /// To be called before sleeping. False: commands wait, do not sleep.

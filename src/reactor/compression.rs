@@ -1,6 +1,6 @@
 //! The compressing half of permessage-deflate, shared by the threads that send on one socket. Its
 //! lock is held while a message is compressed and queued, so that messages are queued in the
-//! order in which they were compressed; the I/O thread never waits for it.
+//! order in which they were compressed; the I/O thread waits for it only where a handler sends.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,8 @@ use crate::proto::{Buffer, Pool};
 pub struct Compression {
     /// Whether there is a compressor: to be looked at without waiting for those who use it.
     on: AtomicBool,
-    half: Mutex<Option<Half>>,
+    /// Apart, since most connections have none.
+    half: Mutex<Option<Box<Half>>>,
 }
 
 /// A compressor and what it has made of the message at hand.
@@ -25,16 +26,22 @@ pub struct Half {
 }
 
 /// The compressor, for one message.
-pub type Turn<'a> = MutexGuard<'a, Option<Half>>;
+pub type Turn<'a> = MutexGuard<'a, Option<Box<Half>>>;
 
 impl Compression {
-    /// Begins to compress.
-    pub fn start(&self, deflater: Deflater) {
-        *self.half.lock() = Some(Half {
-            deflater,
-            output: Buffer::new(),
+    /// Begins to compress, or not to, on a new connection.
+    pub fn start(&self, deflater: Option<Deflater>) {
+        let is_on = deflater.is_some();
+        if !is_on && !self.is_on() {
+            return;
+        }
+        *self.half.lock() = deflater.map(|deflater| {
+            Box::new(Half {
+                deflater,
+                output: Buffer::new(),
+            })
         });
-        self.on.store(true, Ordering::Release);
+        self.on.store(is_on, Ordering::Release);
     }
 
     /// Whether messages are compressed.

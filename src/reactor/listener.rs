@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use mio::{Interest, Registry, Token};
+use mio::event::Source;
 
 use super::link::Link;
 use super::settings::Settings;
 use crate::delivery::Handler;
+use crate::net::tls::ServerConfig;
 use crate::net::{Accepting, Stream};
 
 /// Makes the handler of an accepted socket.
@@ -22,6 +23,8 @@ pub struct Acceptor {
     pub settings: Arc<Settings>,
     /// "ws" or "wss".
     pub scheme: &'static str,
+    /// Of a server of wss.
+    pub tls: Option<Arc<ServerConfig>>,
     new_handler: Box<NewHandler>,
     connections: AtomicU32,
 }
@@ -35,7 +38,9 @@ pub struct Seat {
 pub struct Listener {
     pub acceptor: Arc<Acceptor>,
     socket: Accepting,
-    /// Descriptors are used up: accepting again before this would only spin.
+    /// Whether events come.
+    is_watched: bool,
+    /// The system is out of descriptors or memory: trying again before this would only spin.
     retry_at: Option<Instant>,
     /// When the worker's timers call.
     pub armed: Option<Instant>,
@@ -49,12 +54,14 @@ impl Acceptor {
         server: u64,
         settings: Arc<Settings>,
         scheme: &'static str,
+        tls: Option<Arc<ServerConfig>>,
         new_handler: Box<NewHandler>,
     ) -> Self {
         Self {
             server,
             settings,
             scheme,
+            tls,
             new_handler,
             connections: AtomicU32::new(0),
         }
@@ -72,7 +79,11 @@ impl Acceptor {
             acceptor: Arc::clone(self),
         };
         let most = self.settings.max_connections;
-        (most == 0 || taken < most).then_some(seat)
+        if most != 0 && taken >= most {
+            log::debug!("a connection is refused, since there are {most} already");
+            return None;
+        }
+        Some(seat)
     }
 }
 
@@ -88,24 +99,35 @@ impl Listener {
         Self {
             acceptor,
             socket,
+            is_watched: false,
             retry_at: None,
             armed: None,
         }
     }
 
-    /// Asks for the events of the socket.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(self.socket.source(), token, Interest::READABLE)
-    }
-
-    /// Accepts what waits.
-    pub fn accept(&mut self, now: Instant, mut each: impl FnMut(Stream)) {
+    /// Accepts what waits. `register` asks for the events of the socket, with the first call.
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        register: impl FnOnce(&mut dyn Source) -> io::Result<()>,
+        mut each: impl FnMut(Stream),
+    ) {
         self.retry_at = None;
+        if !self.is_watched {
+            if let Err(error) = register(self.socket.source()) {
+                log::warn!("watching a server is put off for {RETRY:?}: {error}");
+                self.retry_at = Some(now + RETRY);
+                return;
+            }
+            self.is_watched = true;
+        }
         loop {
             match self.socket.accept() {
                 Ok(stream) => each(stream),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) if is_of_one_connection(&error) => {
+                    log::debug!("a connection was gone before it was accepted: {error}");
+                }
                 Err(error) => {
                     log::warn!("accepting is put off for {RETRY:?}: {error}");
                     self.retry_at = Some(now + RETRY);

@@ -1,6 +1,8 @@
 //! I/O threads, or the caller's: joins connections, timers and the protocol. No lock is held while
 //! the application's code runs.
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod alarm;
 mod command;
 mod compression;
 mod connection;
@@ -12,9 +14,9 @@ mod timers;
 mod worker;
 
 pub use command::{Command, Mailbox};
-pub use connection::{Connection, Origin};
+pub use connection::Connection;
 pub use link::{Link, Outgoing, Stats};
 pub use listener::{Acceptor, Listener};
 pub use outbox::ReadyState;
-pub use settings::Settings;
+pub use settings::{Reconnect, Settings};
 pub use worker::{LiveCount, Worker};

@@ -29,6 +29,8 @@ pub enum ReadyState {
 /// The sending half of a connection.
 pub struct Outbox {
     pub state: ReadyState,
+    /// Which of the socket's connections this is: what was begun for another one has no effect.
+    pub epoch: u32,
     pub sender: Sender,
     pub transport: Option<Arc<Transport>>,
     /// What is being written, or has been in part. Whoever sets `writing` borrows it.
@@ -83,6 +85,8 @@ pub struct Wishes {
 #[derive(Default)]
 pub struct Chunk {
     pub bytes: Buffer,
+    /// The bytes are what the system is to get: under TLS, records.
+    pub is_sealed: bool,
     /// The bytes of payload among them, as the application counts.
     pub payload: u64,
 }
@@ -92,14 +96,15 @@ pub struct Chunk {
 pub const CHUNK: usize = 128 << 10;
 /// Behind so many waiting bytes, only the latest ping is answered.
 const MUCH: usize = 64 << 10;
-/// A buffer that an idle connection may keep.
-const KEPT: usize = 256;
+/// How long a list of chunks a connection may keep that has none.
+const KEPT_CHUNKS: usize = 8;
 
 impl Outbox {
     /// Not yet connected.
     pub fn new(role: Role, settings: &Settings) -> Self {
         Self {
             state: ReadyState::Connecting,
+            epoch: 0,
             sender: Sender::new(role, settings.max_frame),
             transport: None,
             front: Chunk::default(),
@@ -133,6 +138,17 @@ impl Outbox {
             ReadyState::Closing => Err(Error::Closed("the socket is closing".into())),
             ReadyState::Closed => Err(Error::Closed("the socket is closed".into())),
         }
+    }
+
+    /// The same, of the connection that had this epoch: what was begun for it is not for another.
+    pub fn check_same(&self, epoch: u32) -> Result<()> {
+        self.check_open()?;
+        if self.epoch == epoch {
+            return Ok(());
+        }
+        Err(Error::State(
+            "the connection was lost meanwhile, and has been made anew".into(),
+        ))
     }
 
     /// Fails if `len` more bytes of payload do not fit, and remembers to say when they will.
@@ -245,6 +261,7 @@ impl Outbox {
             && self.middle.is_empty()
             && self.back.bytes.is_empty()
             && !self.writing
+            && !self.tls_has_outgoing()
     }
 
     /// Whether so much waits that a call of the system for it pays.
@@ -266,7 +283,20 @@ impl Outbox {
                 None => std::mem::swap(&mut self.front, &mut self.back),
             }
         }
-        !self.front.bytes.is_empty()
+        !self.front.bytes.is_empty() || self.tls_has_outgoing()
+    }
+
+    /// Whether TLS itself has something to be written.
+    fn tls_has_outgoing(&self) -> bool {
+        let transport = self.transport.as_ref();
+        transport.is_some_and(|it| it.has_outgoing())
+    }
+
+    /// Puts what is left of a message in front of all others.
+    pub fn put_first(&mut self, rest: Chunk) -> Result<(), OutOfMemory> {
+        self.middle.try_reserve(1).map_err(|_| OutOfMemory)?;
+        self.middle.push_front(rest);
+        Ok(())
     }
 
     /// Takes back what was borrowed to be written, of which the system took `len` bytes.
@@ -289,12 +319,29 @@ impl Outbox {
             self.drain_at = None;
             self.wishes.drain = true;
         }
-        let owned = self.front.bytes.capacity().max(self.back.bytes.capacity());
-        if owned > KEPT && self.is_empty() {
+        if self.is_empty() {
             let written = [&mut self.front, &mut self.back].map(std::mem::take);
             give_back(pool, written);
-            self.middle = VecDeque::new();
+            if self.middle.capacity() > KEPT_CHUNKS {
+                self.middle = VecDeque::new();
+            }
         }
+    }
+
+    /// Makes a new one of it, for the next connection.
+    pub fn reset(&mut self, role: Role, settings: &Settings) {
+        self.discard();
+        self.epoch = self.epoch.wrapping_add(1);
+        self.sender = Sender::new(role, settings.max_frame);
+        self.writing = false;
+        self.blocked = false;
+        self.unblocked = false;
+        self.last_push = None;
+        self.last_message = None;
+        self.buffered = 0;
+        self.drain_at = None;
+        self.wishes.drain = false;
+        self.wishes.broken = None;
     }
 
     /// Forgets everything that waits: it will never be written.
@@ -352,6 +399,7 @@ impl Chunk {
         let left = self.bytes.len();
         // Headers and compression are spread evenly over the payload.
         let payload = if left == 0 {
+            self.is_sealed = false;
             0
         } else {
             (u128::from(self.payload) * left as u128 / before as u128) as u64

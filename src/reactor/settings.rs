@@ -1,7 +1,9 @@
 //! What a connection has to know of its options: plain values, already checked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::net::{ProxyChoice, tls};
 use crate::proto::deflate;
 
 /// The settings of a socket or of a server's sockets. Shared, never changed.
@@ -15,6 +17,16 @@ pub struct Settings {
     pub origin: Option<String>,
     /// The User-Agent header field of the request, or the Server field of the response.
     pub user_agent: Option<String>,
+    /// The Authorization header field of the request, unless the URL has credentials.
+    pub authorization: Option<String>,
+    /// Whether there is a proxy on the way, and which.
+    pub proxy: ProxyChoice,
+    /// What TLS does, in either role. Shared by all who have the same, and built once.
+    pub tls: Arc<tls::Config>,
+    /// How many redirects are followed.
+    pub max_redirects: u32,
+    /// How a lost connection is made anew, if at all.
+    pub reconnect: Option<Reconnect>,
     /// Largest message that is received, in bytes of payload.
     pub max_message: u64,
     /// Most payload bytes that wait to be sent.
@@ -39,6 +51,17 @@ pub struct Settings {
     pub max_connections: u32,
 }
 
+/// How a lost connection is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconnect {
+    /// The shortest time between a loss and the next attempt.
+    pub min: Duration,
+    /// The longest.
+    pub max: Duration,
+    /// After how many attempts in a row to give up; 0: never.
+    pub tries: u32,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -46,6 +69,11 @@ impl Default for Settings {
             headers: Vec::new(),
             origin: None,
             user_agent: None,
+            authorization: None,
+            proxy: ProxyChoice::Direct,
+            tls: Arc::default(),
+            max_redirects: 0,
+            reconnect: None,
             max_message: 16 << 20,
             max_buffered: 64 << 20,
             low_water: 1 << 20,

@@ -5,15 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::{Condvar, Mutex};
 use slab::Slab;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::alarm::Alarm;
 use super::command::{Command, Mailbox};
-use super::connection::{Connection, Context, Origin, Readiness};
+use super::connection::{Accepted, Connection, Context, Readiness};
 use super::link::Link;
 use super::listener::Listener;
 use super::timers::Timers;
+use crate::delivery::Queue;
 use crate::net::{Resolver, Stream};
 use crate::proto::{Pool, Role};
 
@@ -33,6 +36,9 @@ pub struct Worker {
     /// Connections that have more to read than one turn allows.
     unfinished: Vec<usize>,
     stopped: bool,
+    /// The clock that makes the descriptor readable, once somebody watches that.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    alarm: Option<Alarm>,
 }
 
 enum Slot {
@@ -63,6 +69,10 @@ pub struct Live {
 const BUFFER: usize = 256 << 10;
 const EVENTS: usize = 1024;
 const WAKE: Token = Token(usize::MAX);
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const ALARM: Token = Token(usize::MAX - 1);
+/// The tokens from here on are of no slot.
+const LAST_SLOT: usize = usize::MAX - 1;
 /// The attempts of one connection have tokens of their own.
 const ATTEMPT_BITS: u32 = 8;
 
@@ -73,10 +83,10 @@ pub fn token(slot: usize, attempt: u8) -> Token {
 
 impl Worker {
     /// What a worker's creation needs of the system, before its peers are known.
-    pub fn prepare() -> io::Result<(Poll, Arc<Mailbox>)> {
+    pub fn prepare(queue: Option<Arc<Queue>>) -> io::Result<(Poll, Arc<Mailbox>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
-        Ok((poll, Arc::new(Mailbox::new(waker))))
+        Ok((poll, Arc::new(Mailbox::new(waker, queue))))
     }
 
     /// A worker with nothing to do yet.
@@ -104,6 +114,8 @@ impl Worker {
             commands: Vec::new(),
             unfinished: Vec::new(),
             stopped: false,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            alarm: None,
         }
     }
 
@@ -126,6 +138,35 @@ impl Worker {
         !self.stopped
     }
 
+    /// A descriptor that is readable while a turn has something to do, if [`Self::rest`] is called
+    /// after each.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn descriptor(&mut self) -> io::Result<std::os::fd::RawFd> {
+        use std::os::fd::AsRawFd;
+        if self.alarm.is_none() {
+            self.alarm = Some(Alarm::new(self.poll.registry(), ALARM)?);
+        }
+        Ok(self.poll.as_raw_fd())
+    }
+
+    /// The same, where no clock can be watched together with sockets.
+    #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+    pub fn descriptor(&mut self) -> io::Result<std::os::fd::RawFd> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Nobody turns for a while, so that whoever has something to do has to wake; as has this, if
+    /// there is something already.
+    pub fn rest(&mut self, is_wanted: bool) {
+        if is_wanted || !self.unfinished.is_empty() || !self.mailbox.may_sleep() {
+            self.mailbox.wake();
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(alarm) = &self.alarm {
+            alarm.set(self.timers.next());
+        }
+    }
+
     fn sleep_time(&self, timeout: Option<Duration>) -> Option<Duration> {
         if !self.unfinished.is_empty() || !self.mailbox.may_sleep() {
             return Some(Duration::ZERO);
@@ -146,7 +187,7 @@ impl Worker {
     fn take_events(&mut self, now: Instant) {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
-            if event.token() == WAKE {
+            if event.token().0 >= LAST_SLOT {
                 continue;
             }
             let slot = event.token().0 >> ATTEMPT_BITS;
@@ -196,17 +237,25 @@ impl Worker {
                     self.with_connection(slot, now, Connection::turn);
                 }
             }
-            Command::Resolved(link, result) => {
+            Command::Resolved(link, query, result) => {
                 if let Some(link) = link.upgrade()
                     && let Some(slot) = self.slot_of(&link)
                 {
-                    self.with_connection(slot, now, |it, cx| it.resolved(result, cx));
+                    self.with_connection(slot, now, |it, cx| it.resolved(query, result, cx));
+                }
+            }
+            Command::Prepared(link, result) => {
+                if let Some(link) = link.upgrade()
+                    && let Some(slot) = self.slot_of(&link)
+                {
+                    self.with_connection(slot, now, |it, cx| it.prepared(result, cx));
                 }
             }
             Command::Listen(listener) => self.listen(listener, now),
+            Command::Resume => self.resume(now),
             Command::CloseServer(server) => {
                 self.remove_listeners(|id| id == server);
-                self.send_away(now, |connection| connection.server() == Some(server));
+                self.send_away(now, |connection| connection.server_id() == Some(server));
             }
             Command::Shutdown => {
                 self.remove_listeners(|_| true);
@@ -223,24 +272,34 @@ impl Worker {
         self.with_connection(slot, now, Connection::begin);
     }
 
-    fn listen(&mut self, mut listener: Box<Listener>, now: Instant) {
-        let entry = self.slots.vacant_entry();
-        let slot = entry.key();
-        if let Err(error) = listener.register(self.poll.registry(), token(slot, 0)) {
-            log::error!("a server cannot be watched: {error}");
-            return;
-        }
-        entry.insert(Slot::Listener(listener));
+    fn listen(&mut self, listener: Box<Listener>, now: Instant) {
+        let slot = self.slots.insert(Slot::Listener(listener));
         self.accept(slot, now);
     }
 
     fn accept(&mut self, slot: usize, now: Instant) {
+        if self.mailbox.queue.as_ref().is_some_and(|it| it.is_full()) {
+            // Nobody asks for the events of those that there are. It goes on with `Resume`.
+            return;
+        }
         let Some(Slot::Listener(listener)) = self.slots.get_mut(slot) else {
             return;
         };
         let acceptor = Arc::clone(&listener.acceptor);
         let mut accepted: Vec<Stream> = Vec::new();
-        listener.accept(now, |stream| accepted.push(stream));
+        let registry = self.poll.registry();
+        listener.accept(
+            now,
+            |source| {
+                let registered = registry.register(source, token(slot, 0), Interest::READABLE);
+                if registered.is_err() {
+                    // mio takes it for registered all the same.
+                    let _ = registry.deregister(source);
+                }
+                registered
+            },
+            |stream| accepted.push(stream),
+        );
         let deadline = listener.deadline();
         self.timers.arm(slot, deadline, &mut listener.armed);
         for stream in accepted {
@@ -248,14 +307,13 @@ impl Worker {
             let peer = Arc::clone(&self.peers[self.next_peer]);
             let settings = Arc::clone(&acceptor.settings);
             let link = Arc::new(Link::new(Role::Server, settings, Arc::clone(&peer)));
-            let (seat, stream) = (acceptor.seat(), Some(stream));
-            let origin = Origin::Server {
+            let accepted = Accepted {
                 acceptor: Arc::clone(&acceptor),
-                stream,
-                seat,
+                stream: Some(stream),
+                seat: acceptor.seat(),
             };
             let live = LiveCount::enter(&self.live);
-            let connection = Box::new(Connection::new(link, origin, live, now));
+            let connection = Box::new(Connection::server(link, accepted, live, now));
             if peer.is_current() {
                 self.adopt(connection, now);
             } else {
@@ -269,6 +327,28 @@ impl Worker {
             Slot::Listener(listener) => !which(listener.acceptor.server),
             Slot::Connection(_) => true,
         });
+    }
+
+    /// Turns to the connections and listeners that waited for room in the queue of events.
+    fn resume(&mut self, now: Instant) {
+        let listeners: Vec<usize> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| matches!(slot, Slot::Listener(_)))
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in listeners {
+            self.accept(slot, now);
+        }
+        let slots: Vec<usize> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| matches!(slot, Slot::Connection(it) if it.waits_for_room()))
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in slots {
+            self.with_connection(slot, now, Connection::turn);
+        }
     }
 
     fn send_away(&mut self, now: Instant, which: impl Fn(&Connection) -> bool) {
@@ -351,6 +431,11 @@ impl LiveCount {
         Live {
             of: Arc::clone(this),
         }
+    }
+
+    /// How many connections there are.
+    pub fn count(&self) -> usize {
+        *self.count.lock()
     }
 
     /// Waits until there are no connections. Returns how many are left when the time is up.

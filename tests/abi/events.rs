@@ -26,6 +26,11 @@ pub enum Seen {
         sentence: String,
     },
     Close(Close),
+    Reconnect {
+        status: i32,
+        sentence: String,
+        delay: Duration,
+    },
     /// The user_data was given back: not an event, but always the very last.
     Released,
 }
@@ -70,10 +75,10 @@ impl Seen {
         })
     }
 
-    /// The status of an error event.
+    /// The status of an error or a reconnect event.
     pub fn status(&self) -> Option<i32> {
         match self {
-            Self::Error { status, .. } => Some(*status),
+            Self::Error { status, .. } | Self::Reconnect { status, .. } => Some(*status),
             _ => None,
         }
     }
@@ -103,6 +108,16 @@ impl Events {
     pub fn until_close(&self) -> Vec<Seen> {
         let mut seen = Vec::new();
         while !matches!(seen.last(), Some(Seen::Close(_))) {
+            seen.push(self.next());
+        }
+        seen
+    }
+
+    /// All that come until the user_data is given back.
+    #[track_caller]
+    pub fn until_released(&self) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        while seen.last() != Some(&Seen::Released) {
             seen.push(self.next());
         }
         seen
@@ -184,6 +199,11 @@ pub(super) unsafe extern "C" fn record(event: *const RawEvent, user_data: *mut c
         5 => Seen::Ping(data.into()),
         6 => Seen::Pong(data.into()),
         7 => Seen::Drain,
+        8 => Seen::Reconnect {
+            status: event.code,
+            sentence: text(),
+            delay: Duration::from_millis(event.value),
+        },
         kind => panic!("an event of kind {kind}"),
     };
     let socket = Socket(event.handle);

@@ -30,6 +30,28 @@ pub struct RawMessage {
     pub reserved: i32,
 }
 
+/// `wsabi_stats`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    pub size: u32,
+    pub reconnects: u32,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub payload_sent: u64,
+    pub payload_received: u64,
+    pub messages_sent: u64,
+    pub messages_received: u64,
+    pub round_trip_ns: u64,
+    pub since_received_ns: u64,
+    pub dns_ns: u64,
+    pub tcp_ns: u64,
+    pub tls_ns: u64,
+    pub upgrade_ns: u64,
+}
+
+pub type LogHandler = unsafe extern "C" fn(i32, *const c_char, *const c_char, usize, *mut c_void);
+pub type SetText = unsafe extern "C" fn(u64, *const u8, usize) -> i32;
 pub type Handler = unsafe extern "C" fn(*const RawEvent, *mut c_void);
 pub type Release = unsafe extern "C" fn(*mut c_void);
 
@@ -54,9 +76,12 @@ macro_rules! functions {
 }
 
 functions! {
+    set_log_handler: unsafe extern "C" fn(i32, Option<LogHandler>, *mut c_void) -> i32;
     last_error: extern "C" fn() -> *const c_char;
     status_name: extern "C" fn(i32) -> *const c_char;
     runtime_new: unsafe extern "C" fn(u32, i32, *mut u64) -> i32;
+    runtime_poll: extern "C" fn(u64, u32, i32) -> i32;
+    runtime_next_events: unsafe extern "C" fn(u64, *mut RawEvent, u32, u32, i32) -> i32;
     runtime_shutdown: extern "C" fn(u64, i32) -> i32;
     runtime_free: extern "C" fn(u64) -> i32;
     options_new: unsafe extern "C" fn(*mut u64) -> i32;
@@ -67,6 +92,20 @@ functions! {
     options_add_header:
         unsafe extern "C" fn(u64, *const u8, usize, *const u8, usize) -> i32;
     options_set_origin: unsafe extern "C" fn(u64, *const u8, usize) -> i32;
+    options_set_basic_auth: SetText;
+    options_set_proxy: SetText;
+    options_set_max_redirects: extern "C" fn(u64, u32) -> i32;
+    options_set_reconnect: extern "C" fn(u64, u32, u32, u32) -> i32;
+    options_set_tls_ca: SetText;
+    options_set_tls_identity:
+        unsafe extern "C" fn(u64, *const u8, usize, *const u8, usize) -> i32;
+    options_set_tls_server_name: SetText;
+    options_add_tls_pin: SetText;
+    options_add_tls_ca: SetText;
+    options_set_tls_client_ca: SetText;
+    options_set_tls_verify_dangerously: extern "C" fn(u64, i32) -> i32;
+    options_set_tls_resumption: extern "C" fn(u64, i32) -> i32;
+    options_set_max_connections: extern "C" fn(u64, u32) -> i32;
     options_set_max_message: extern "C" fn(u64, u64) -> i32;
     options_set_max_buffered: extern "C" fn(u64, u64) -> i32;
     options_set_max_frame: extern "C" fn(u64, u64) -> i32;
@@ -92,12 +131,16 @@ functions! {
     socket_pause: extern "C" fn(u64) -> i32;
     socket_resume: extern "C" fn(u64) -> i32;
     socket_release: extern "C" fn(u64) -> i32;
+    socket_set_header:
+        unsafe extern "C" fn(u64, *const u8, usize, *const u8, usize) -> i32;
+    socket_set_url: SetText;
     socket_ready_state: extern "C" fn(u64) -> i32;
     socket_buffered_amount: extern "C" fn(u64) -> i64;
     socket_fact: unsafe extern "C" fn(u64, i32, *mut u8, usize) -> i64;
     socket_response_status: extern "C" fn(u64) -> i32;
     socket_response_header:
         unsafe extern "C" fn(u64, *const u8, usize, *mut u8, usize) -> i64;
+    socket_stats: unsafe extern "C" fn(u64, *mut Stats) -> i32;
     server_listen:
         unsafe extern "C" fn(u64, *const u8, usize, u64, *mut c_void, *mut u64) -> i32;
     server_port: extern "C" fn(u64) -> i32;

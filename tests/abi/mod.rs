@@ -3,14 +3,18 @@
 #![allow(unused_imports, reason = "the same")]
 #![allow(unsafe_code, reason = "the C interface is made of pointers")]
 
+mod delivery;
 mod events;
 mod functions;
+mod log;
 mod objects;
 
 use std::ffi::{CStr, c_char};
 
+pub use delivery::{Delivery, differs, in_every_other_delivery};
 pub use events::{Close, Events, Seen};
-pub use functions::functions;
+pub use functions::{Stats, functions};
+pub use log::{start_log, take_log};
 pub use objects::{Client, Options, Runtime, Socket};
 
 pub const OK: i32 = 0;
@@ -21,7 +25,10 @@ pub const ERR_CLOSED: i32 = -4;
 pub const ERR_URL: i32 = -5;
 pub const ERR_BUFFER_FULL: i32 = -6;
 pub const ERR_TOO_BIG: i32 = -7;
+pub const ERR_DNS: i32 = -10;
 pub const ERR_CONNECT: i32 = -11;
+pub const ERR_PROXY: i32 = -12;
+pub const ERR_TLS: i32 = -13;
 pub const ERR_HTTP: i32 = -14;
 pub const ERR_HANDSHAKE: i32 = -15;
 pub const ERR_PROTOCOL: i32 = -16;
@@ -41,6 +48,16 @@ pub const BINARY: i32 = 2;
 pub const FACT_URL: i32 = 1;
 pub const FACT_SUBPROTOCOL: i32 = 2;
 pub const FACT_EXTENSIONS: i32 = 3;
+pub const FACT_PEER_ADDRESS: i32 = 4;
+pub const FACT_TLS_VERSION: i32 = 6;
+pub const FACT_TLS_CIPHER: i32 = 7;
+pub const FACT_RESPONSE_BODY: i32 = 8;
+
+/// Gives SIGPIPE the meaning that it has in programs of C, and not in those of Rust.
+pub fn die_of_broken_pipes() {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
 
 /// The latest failure of this thread, for a message.
 pub fn last_error() -> String {

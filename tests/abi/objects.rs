@@ -1,18 +1,21 @@
 //! What handles stand for, with the functions that take them.
 
+use super::delivery::{Delivery, Pump};
 use super::events::{Recorder, record, release};
-use super::functions::{RawMessage, functions};
+use super::functions::{RawMessage, SetText, Stats, functions};
 use super::{Events, OK, Seen, expect_ok};
 
 /// A runtime of its own, which ends with the test.
-pub struct Runtime(u64);
+pub struct Runtime(u64, Option<Pump>);
 
 impl Runtime {
     pub fn new() -> Self {
+        let delivery = Delivery::of_tests();
+        let (threads, on_poll) = (delivery.threads(), i32::from(delivery.is_polled()));
         let mut handle = 0;
         // SAFETY: the result is written to `handle`.
-        expect_ok(unsafe { (functions().runtime_new)(1, 0, &raw mut handle) });
-        Self(handle)
+        expect_ok(unsafe { (functions().runtime_new)(threads, on_poll, &raw mut handle) });
+        Self(handle, Pump::start(handle, delivery))
     }
 
     /// Connects, and waits for nothing.
@@ -74,7 +77,16 @@ impl Runtime {
         options: &Options,
         hook: impl FnMut(Socket, &Seen) + Send + 'static,
     ) -> (Server, Events) {
-        let url = b"ws://127.0.0.1:0/";
+        self.listen_at("ws://127.0.0.1:0/", options, hook)
+    }
+
+    /// The same, at a URL.
+    pub fn listen_at(
+        &self,
+        url: &str,
+        options: &Options,
+        hook: impl FnMut(Socket, &Seen) + Send + 'static,
+    ) -> (Server, Events) {
         let (recorder, seen) = Recorder::new(hook);
         let mut handle = 0;
         // SAFETY: `url` lives during the call; `recorder` is given back to `release`.
@@ -92,6 +104,34 @@ impl Runtime {
         (Server { handle, port }, seen)
     }
 
+    /// Ends it now, and not with the test.
+    pub fn free(&self) -> i32 {
+        self.1.as_ref().map_or_else(
+            || (functions().runtime_free)(self.0),
+            |pump| pump.free(self.0),
+        )
+    }
+
+    /// The status of a listen that fails.
+    pub fn refuse_listen(&self, url: &str, options: &Options) -> i32 {
+        let mut handle = 0;
+        let user_data = std::ptr::null_mut();
+        let listen = functions().server_listen;
+        // SAFETY: `url` lives during the call; no handler is called after a failure.
+        let status = unsafe {
+            listen(
+                self.0,
+                url.as_ptr(),
+                url.len(),
+                options.0,
+                user_data,
+                &raw mut handle,
+            )
+        };
+        assert_eq!(handle, 0, "{url}");
+        status
+    }
+
     /// Closes every socket with 1001.
     pub fn shutdown(&self, timeout_ms: i32) -> i32 {
         (functions().runtime_shutdown)(self.0, timeout_ms)
@@ -100,7 +140,8 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        (functions().runtime_free)(self.0);
+        // It may have been freed by the test.
+        self.free();
     }
 }
 
@@ -126,9 +167,64 @@ impl Options {
         self
     }
 
+    /// The same, which may fail.
+    pub fn try_set<N>(&self, setter: extern "C" fn(u64, N) -> i32, number: N) -> i32 {
+        setter(self.0, number)
+    }
+
     /// The same for those that set a number for the client and one for the server.
     pub fn set_both<N>(self, setter: extern "C" fn(u64, N, N) -> i32, numbers: (N, N)) -> Self {
         expect_ok(setter(self.0, numbers.0, numbers.1));
+        self
+    }
+
+    /// Gives a text to one of the functions that set one.
+    #[track_caller]
+    pub fn set_text(self, setter: SetText, text: impl AsRef<[u8]>) -> Self {
+        expect_ok(self.try_set_text(setter, text));
+        self
+    }
+
+    /// The same, which may fail.
+    pub fn try_set_text(&self, setter: SetText, text: impl AsRef<[u8]>) -> i32 {
+        let text = text.as_ref();
+        // SAFETY: `text` lives during the call.
+        unsafe { setter(self.0, text.as_ptr(), text.len()) }
+    }
+
+    /// Reconnects: the shortest and the longest wait in milliseconds, and the tries.
+    #[track_caller]
+    pub fn reconnecting(self, min: u32, max: u32, tries: u32) -> Self {
+        expect_ok(self.try_reconnecting(min, max, tries));
+        self
+    }
+
+    /// The same, which may fail.
+    pub fn try_reconnecting(&self, min: u32, max: u32, tries: u32) -> i32 {
+        (functions().options_set_reconnect)(self.0, min, max, tries)
+    }
+
+    /// With one more header field.
+    #[track_caller]
+    pub fn with_header(self, name: &str, value: &str) -> Self {
+        expect_ok(self.add_header(name.as_bytes(), value.as_bytes()));
+        self
+    }
+
+    /// With a certificate and its key.
+    #[track_caller]
+    pub fn with_identity(self, certificate: &str, key: &str) -> Self {
+        let set = functions().options_set_tls_identity;
+        // SAFETY: both texts live during the call.
+        expect_ok(unsafe {
+            set(
+                self.0,
+                certificate.as_ptr(),
+                certificate.len(),
+                key.as_ptr(),
+                key.len(),
+            )
+        });
         self
     }
 
@@ -252,6 +348,35 @@ impl Socket {
 
     pub fn release(self) -> i32 {
         (functions().socket_release)(self.0)
+    }
+
+    pub fn set_header(self, name: &str, value: &str) -> i32 {
+        let set = functions().socket_set_header;
+        // SAFETY: `name` and `value` live during the call.
+        unsafe {
+            set(
+                self.0,
+                name.as_ptr(),
+                name.len(),
+                value.as_ptr(),
+                value.len(),
+            )
+        }
+    }
+
+    pub fn set_url(self, url: &str) -> i32 {
+        // SAFETY: `url` lives during the call.
+        unsafe { (functions().socket_set_url)(self.0, url.as_ptr(), url.len()) }
+    }
+
+    pub fn stats(self) -> Stats {
+        let mut stats = Stats {
+            size: size_of::<Stats>() as u32,
+            ..Stats::default()
+        };
+        // SAFETY: the result is written to `stats`.
+        expect_ok(unsafe { (functions().socket_stats)(self.0, &raw mut stats) });
+        stats
     }
 
     pub fn ready_state(self) -> i32 {

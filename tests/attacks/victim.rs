@@ -10,12 +10,13 @@ use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::abi::{self, Options, Runtime, Seen, Socket, functions};
+use crate::abi::{self, Options, Runtime, Seen, Socket};
 use crate::support::PATIENCE;
+use crate::words;
 
 /// Set in the process that is to be attacked.
 const VARIABLE: &str = "WSABI_VICTIM";
@@ -283,25 +284,39 @@ pub fn run_if_told() {
     if env::var_os(VARIABLE).is_none() {
         return;
     }
+    abi::die_of_broken_pipes();
+    let (burster, sockets) = channel();
+    // Not by a thread that a handler starts: it would block signals, as the library's do.
+    thread::spawn(move || {
+        for (socket, size) in sockets {
+            burst(socket, size);
+        }
+    });
     let runtime = Runtime::new();
     warm_up(&runtime);
     say("ready");
     for line in io::stdin().lines().map_while(Result::ok) {
         let mut words = line.split(' ');
         let command = words.next().unwrap();
-        let mut reporter = Reporter::default();
+        let mut reporter = Reporter::new(burster.clone());
         match command {
             "connect" => {
                 let url = words.next().unwrap().to_owned();
-                let options = settings(words, &mut reporter);
+                let (options, behaviour) = words::settings(words);
+                reporter.behaviour = behaviour;
                 let hook = move |socket, seen: &Seen| reporter.look(socket, seen);
                 let (socket, _) = runtime.try_connect(url.as_bytes(), &options, hook);
                 assert!(socket.is_ok(), "{}", abi::last_error());
             }
             "listen" => {
-                let options = settings(words, &mut reporter);
+                let (options, behaviour) = words::settings(words);
+                reporter.behaviour = behaviour;
+                let url = match line.contains(" identity=") {
+                    true => "wss://127.0.0.1:0/",
+                    false => "ws://127.0.0.1:0/",
+                };
                 let hook = move |socket, seen: &Seen| reporter.look(socket, seen);
-                let (server, _) = runtime.listen_with(&options, hook);
+                let (server, _) = runtime.listen_at(url, &options, hook);
                 say(&format!("port {}", server.port));
             }
             _ => panic!("{line}"),
@@ -329,53 +344,25 @@ fn warm_up(runtime: &Runtime) {
     server.close();
 }
 
-/// Options from words `name=number`; those that are no options are told the reporter.
-fn settings<'a>(words: impl Iterator<Item = &'a str>, reporter: &mut Reporter) -> Options {
-    let c = functions();
-    let mut options = Options::new();
-    for word in words.filter(|word| !word.is_empty()) {
-        let (name, value) = word.split_once('=').unwrap();
-        if name == "subprotocol" {
-            abi::expect_ok(options.add_subprotocol(value.as_bytes()));
-            continue;
-        }
-        let number: u32 = value.parse().unwrap();
-        options = match name {
-            "max_message" => options.set(c.options_set_max_message, number.into()),
-            "max_buffered" => options.set(c.options_set_max_buffered, number.into()),
-            "connect_timeout" => options.set(c.options_set_connect_timeout_ms, number),
-            "close_timeout" => options.set(c.options_set_close_timeout_ms, number),
-            "ping_interval" => options.set(c.options_set_ping_interval_ms, number),
-            "pong_timeout" => options.set(c.options_set_pong_timeout_ms, number),
-            "idle_timeout" => options.set(c.options_set_idle_timeout_ms, number),
-            "compression" => options.set(c.options_set_compression, number as i32),
-            "window" => {
-                let bits = number as i32;
-                options.set_both(c.options_set_compression_window, (bits, bits))
-            }
-            "takeover" => {
-                let on = number as i32;
-                options.set_both(c.options_set_compression_takeover, (on, on))
-            }
-            _ => {
-                reporter.behaviour.insert(name.to_owned(), number);
-                options
-            }
-        };
-    }
-    options
-}
-
 /// Counts messages, reports the rest, and behaves as the application is told to:
 /// `echo=1` sends messages back, `slow=MS` takes its time for each, `flood=BYTES` sends messages of
-/// that size at OPEN until one is refused, `close=CODE` closes at OPEN.
-#[derive(Default)]
+/// that size at OPEN until one is refused, `burst=BYTES` has another thread send such messages until
+/// the end, `close=CODE` closes at OPEN.
 struct Reporter {
     behaviour: HashMap<String, u32>,
     sockets: HashMap<Socket, Tally>,
+    burster: Sender<(Socket, usize)>,
 }
 
 impl Reporter {
+    fn new(burster: Sender<(Socket, usize)>) -> Self {
+        Self {
+            behaviour: HashMap::new(),
+            sockets: HashMap::new(),
+            burster,
+        }
+    }
+
     fn look(&mut self, socket: Socket, seen: &Seen) {
         let told = |name: &str| self.behaviour.get(name).copied();
         let number = number_of(socket);
@@ -386,6 +373,9 @@ impl Reporter {
                 if let Some(size) = told("flood") {
                     let (count, status) = flood(socket, size as usize);
                     say(&format!("{number} flooded {count} {status}"));
+                }
+                if let Some(size) = told("burst") {
+                    self.burster.send((socket, size as usize)).unwrap();
                 }
                 if let Some(code) = told("close") {
                     socket.close(code as i32, "");
@@ -413,9 +403,19 @@ impl Reporter {
                 ));
                 self.sockets.remove(&socket);
             }
-            Seen::Ping(_) | Seen::Pong(_) | Seen::Drain | Seen::Released => {}
+            Seen::Ping(_)
+            | Seen::Pong(_)
+            | Seen::Drain
+            | Seen::Reconnect { .. }
+            | Seen::Released => {}
         }
     }
+}
+
+/// Sends until the connection has ended.
+fn burst(socket: Socket, size: usize) {
+    let message = vec![b'b'; size];
+    while matches!(socket.send_binary(&message), abi::OK | abi::ERR_BUFFER_FULL) {}
 }
 
 fn flood(socket: Socket, size: usize) -> (usize, i32) {

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <wsabi.h>
 
@@ -38,8 +39,7 @@ static void connect_to(wsabi_options options, const char *target)
     char url[256];
     wsabi_socket socket;
     snprintf(url, sizeof url, "%s%s", suite.url, target);
-    expect_ok(wsabi_socket_connect(suite.runtime, url, WSABI_NUL_TERMINATED, options, NULL, &socket),
-              url);
+    expect_ok(wsabi_socket_connect(suite.runtime, url, strlen(url), options, NULL, &socket), url);
 }
 
 /* The suite is locked. */

@@ -33,7 +33,7 @@ apt() {
         -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@"
 }
 found=
-mirrors=$(apt-get update --print-uris | sed -nE "s#^'(.*)/dists/[^']*/InRelease' .*#\1#p")
+mirrors=$(apt-get update --print-uris | sed -nE "s#^'(.*)/dists/[^']*/InRelease' .*#\1#p") || true
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 for mirror in $(awk '!seen[$0]++' <<<"$mirrors"); do
     echo "deb [signed-by=$keyring] $mirror bullseye main" >"$dir/tmp/sources.list"

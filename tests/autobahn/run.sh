@@ -22,8 +22,7 @@ out=$target/autobahn
 shards=${SHARDS:-4}
 # How many cases a client takes at once. Those that measure time do not bear much company.
 at_once=2
-pids=()
-trap '((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true' EXIT
+trap end_jobs EXIT
 
 main() {
     local may_skip= roles=(client server)
@@ -87,10 +86,10 @@ test_client() {
     for ((shard = 1; shard <= shards; shard++)); do
         port=$(await "${suites[shard - 1]}" "$reports/$shard/log" 's/^listening on port //p')
         "$out/bin/client" "ws://127.0.0.1:$port" wsabi "$at_once" &
-        clients+=($!) pids+=($!)
+        clients+=($!)
     done
     wait_for_all client "${clients[@]}"
-    kill "${suites[@]}"
+    end_jobs
     wait_for_all fuzzingserver "${suites[@]}"
     sum_up "$reports"
 }
@@ -100,7 +99,7 @@ test_server() {
     local reports=$1 shard server url suites=()
     mkdir -p "$reports"
     "$out/bin/server" >"$reports/server.log" &
-    server=$! pids+=($!)
+    server=$!
     url=$(await "$server" "$reports/server.log" '/^ws:/p')
     for ((shard = 1; shard <= shards; shard++)); do
         write_spec "$reports/$shard" \
@@ -110,7 +109,7 @@ test_server() {
         suites+=($!)
     done
     wait_for_all fuzzingclient "${suites[@]}"
-    kill "$server"
+    end_jobs
     wait_for_all server "$server"
     sum_up "$reports"
 }
@@ -136,13 +135,12 @@ start_suite() {
     shift 2
     WSTEST_SHARD=${directory##*/}/$shards \
         "$out/suite/bin/wstest" -m "$mode" -s "$directory/spec.json" "$@" >"$directory/log" 2>&1 &
-    pids+=($!)
 }
 
 # await PID LOG SCRIPT: prints what the sed script does of the log, once it does, while PID runs.
 await() {
     local found
-    until found=$(sed -n "$3" "$2") && [[ $found ]]; do
+    until [[ -e $2 ]] && found=$(sed -n "$3" "$2") && [[ $found ]]; do
         kill -0 "$1" 2>/dev/null || {
             cat "$2" >&2
             return 1
@@ -158,6 +156,14 @@ wait_for_all() {
     for pid in "${@:2}"; do
         wait "$pid" || echo "a $name has ended with status $?" >&2
     done
+}
+
+# Ends what still runs of what was started, and nothing else: the numbers of processes that have
+# ended may be those of others by now.
+end_jobs() {
+    local running
+    running=$(jobs -pr)
+    [[ -z $running ]] || kill $running 2>/dev/null || true
 }
 
 sum_up() {

@@ -96,6 +96,8 @@ static void hooks_run_first_and_last_on_library_threads(void)
 {
     hooked self;
     pair it;
+    if (is_polled())
+        return; /* No handler runs on a thread of the library. */
     memset(&self, 0, sizeof self);
     pthread_mutex_init(&self.mutex, NULL);
     CHECK(pthread_key_create(&self.inside, NULL) == 0);
@@ -159,6 +161,76 @@ static void the_log_handler_gets_lines_until_it_is_removed(void)
     CHECK(lines.own > 0 && lines.bad == 0);
     ask_for_a_page();
     CHECK(lines.count == before);
+}
+
+/* All that the library has logged, line by line. */
+typedef struct log_text {
+    pthread_mutex_t mutex;
+    size_t len;
+    char text[16384];
+} log_text;
+
+static void append_line(int32_t level, const char *target, const char *message, size_t len,
+                        void *user_data)
+{
+    log_text *self = (log_text *)user_data;
+    (void)level;
+    if (strncmp(target, "wsabi", 5) != 0)
+        return;
+    pthread_mutex_lock(&self->mutex);
+    CHECK(self->len + len + 2 < sizeof self->text);
+    self->len += (size_t)sprintf(self->text + self->len, "%s\n", message);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+static void check_logged(const log_text *self, const char *before, int port, const char *after)
+{
+    char line[128];
+    snprintf(line, sizeof line, "%s%d%s", before, port, after);
+    circumstance = line;
+    CHECK(strstr(self->text, line) != NULL);
+    circumstance = "";
+}
+
+static void connect_with_secrets(pair *it, int port)
+{
+    char url[128];
+    snprintf(url, sizeof url, "ws://user:secret@127.0.0.1:%d/?token=secret", port);
+    CHECK_OK(wsabi_socket_connect(it->runtime, url, WSABI_NUL_TERMINATED, it->client_options,
+                                  &it->at_client, &it->client));
+}
+
+static void the_log_says_what_becomes_of_a_connection_and_tells_no_secret(void)
+{
+    static log_text log = {PTHREAD_MUTEX_INITIALIZER, 0, ""};
+    struct sockaddr_in address = raw_address(0);
+    socklen_t len = sizeof address;
+    int bound = socket(AF_INET, SOCK_STREAM, 0);
+    int listening, refusing;
+    pair it, refused;
+    /* A port that is bound but not listened on refuses connections. */
+    CHECK(bind(bound, (struct sockaddr *)&address, len) == 0);
+    CHECK(getsockname(bound, (struct sockaddr *)&address, &len) == 0);
+    refusing = ntohs(address.sin_port);
+    pair_init(&it);
+    pair_init(&refused);
+    CHECK_OK(wsabi_set_log_handler(4, append_line, &log));
+    it.server = listen_on_loopback(it.runtime, it.server_options, &it.at_server);
+    listening = wsabi_server_port(it.server);
+    connect_with_secrets(&it, listening);
+    wait_for_open(&it.at_client);
+    connect_with_secrets(&refused, refusing);
+    wait_for_error(&refused.at_client, WSABI_ERR_CONNECT);
+    pair_free(&it);
+    pair_free(&refused);
+    CHECK_OK(wsabi_set_log_handler(0, NULL, NULL));
+    close(bound);
+    check_logged(&log, "listening on port ", listening, "\n");
+    check_logged(&log, "connecting to 127.0.0.1:", listening, "\n");
+    check_logged(&log, "connected to 127.0.0.1:", listening, "\n");
+    CHECK(strstr(log.text, "a connection came from 127.0.0.1:") != NULL);
+    check_logged(&log, "connecting to 127.0.0.1:", refusing, " failed: ");
+    CHECK(strstr(log.text, "secret") == NULL);
 }
 
 static int64_t fact(wsabi_socket socket, int32_t number, char text[128])
@@ -270,6 +342,7 @@ int main(void)
     the_last_error_is_the_threads_own();
     hooks_run_first_and_last_on_library_threads();
     the_log_handler_gets_lines_until_it_is_removed();
+    the_log_says_what_becomes_of_a_connection_and_tells_no_secret();
     a_socket_tells_its_facts();
     a_socket_counts_what_it_sends_and_receives();
     stats_fill_no_more_than_the_library_knows();

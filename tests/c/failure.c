@@ -1,6 +1,6 @@
 /* Peers that are not there, that lie, and that die at every stage, seen from a client: at most one
  * ERROR with the right status, then one CLOSE, in time. */
-#include "recorder.h"
+#include "delivery.h"
 
 #include "raw_peer.h"
 
@@ -19,7 +19,7 @@ static void victim_init(victim *self)
     self->socket = 0;
     self->listener = raw_listen(&self->port);
     recorder_init(&self->events);
-    CHECK_OK(wsabi_runtime_new(1, WSABI_DELIVER_ON_THREADS, &self->runtime));
+    self->runtime = new_runtime();
     CHECK_OK(wsabi_options_new(&self->options));
     CHECK_OK(wsabi_options_on_event(self->options, 0, record_event));
     CHECK_OK(wsabi_options_on_release(self->options, record_release));
@@ -94,14 +94,18 @@ static void nothing_listens(void)
     close(bound);
 }
 
+/* A label of a name has at most 63 bytes, so that no resolver has to ask the network about this
+ * one: whether there is a network, and who answers in it, makes no difference. */
+#define LABEL_OF_64 "x123456789abcdefx123456789abcdefx123456789abcdefx123456789abcdef"
+
 static void an_unknown_host_name(void)
 {
     victim it;
     victim_init(&it);
     CHECK_OK(wsabi_options_set_connect_timeout_ms(it.options, 0));
-    victim_connect_to(&it, "ws://nonexistent.invalid/");
+    victim_connect_to(&it, "ws://" LABEL_OF_64 ".invalid/");
     check_abnormal(&it, WSABI_ERR_DNS);
-    CHECK(strstr((const char *)it.events.records[0].data, "nonexistent.invalid") != NULL);
+    CHECK(strstr((const char *)it.events.records[0].data, LABEL_OF_64) != NULL);
     victim_free(&it, "EC");
 }
 
@@ -122,14 +126,12 @@ static void a_peer_that_dies_before_it_reads_the_request(void)
     int by_reset;
     for (by_reset = 0; by_reset < 2; by_reset++) {
         victim it;
-        record error;
         victim_init(&it);
         victim_connect(&it);
+        /* Also a reset that comes before the client has seen that it is connected is the end of a
+         * connection: only a reset that answers the attempt itself is WSABI_ERR_CONNECT. */
         die(raw_accept(it.listener), by_reset);
-        /* A reset can come before the client sees that it was connected. */
-        error = wait_for_event(&it.events, WSABI_EVENT_ERROR, 1);
-        CHECK(error.code == WSABI_ERR_IO || (by_reset && error.code == WSABI_ERR_CONNECT));
-        CHECK(wait_for_close(&it.events).code == 1006);
+        check_abnormal(&it, WSABI_ERR_IO);
         victim_free(&it, "EC");
     }
 }

@@ -59,6 +59,31 @@ static void check_runtime_of_its_own(void)
     pair_free(&own);
 }
 
+/* The threads of the library in this process that were told of their start. */
+static pthread_mutex_t hook_mutex = PTHREAD_MUTEX_INITIALIZER;
+static int started;
+
+static void thread_starts(void *unused)
+{
+    (void)unused;
+    CHECK(pthread_mutex_lock(&hook_mutex) == 0);
+    started++;
+    CHECK(pthread_mutex_unlock(&hook_mutex) == 0);
+}
+
+/* The hooks of the parent are there, and can be replaced. */
+static void check_thread_hooks(void)
+{
+    wsabi_runtime runtime = new_runtime();
+    CHECK_OK(wsabi_runtime_free(runtime));
+    CHECK(started > 0);
+    CHECK_OK(wsabi_set_thread_hooks(NULL, NULL, NULL));
+    started = 0;
+    runtime = new_runtime();
+    CHECK_OK(wsabi_runtime_free(runtime));
+    CHECK(started == 0);
+}
+
 static void check_default_runtime(void)
 {
     wsabi_options options = recording_options();
@@ -86,7 +111,11 @@ static void check_default_runtime(void)
 static void live_as_a_child(const pair *parents)
 {
     alarm((unsigned)(DEADLINE_MS / 1000 * slowness()));
+    /* A thread of the parent may have had it, which is not here. */
+    pthread_mutex_init(&hook_mutex, NULL);
+    started = 0;
     check_parents_handles(parents);
+    check_thread_hooks();
     check_runtime_of_its_own();
     check_default_runtime();
     execl(program, program, open_at_start, (char *)NULL);
@@ -131,7 +160,26 @@ static void *talk(void *argument)
     return NULL;
 }
 
-/* Forks while another thread and the library's threads are at work. */
+/* Uses what the whole process shares, until told to stop: fork() may come in the middle. */
+static void *share(void *argument)
+{
+    talker *self = (talker *)argument;
+    int i, stop = 0;
+    while (!stop) {
+        wsabi_socket socket;
+        for (i = 0; i < 100; i++)
+            CHECK_OK(wsabi_set_thread_hooks(thread_starts, NULL, NULL));
+        for (i = 0; i < 100; i++)
+            CHECK_STATUS(WSABI_ERR_URL, wsabi_socket_connect(WSABI_DEFAULT_RUNTIME, "no URL", 6,
+                                                             0, NULL, &socket));
+        pthread_mutex_lock(&self->mutex);
+        stop = self->stop;
+        pthread_mutex_unlock(&self->mutex);
+    }
+    return NULL;
+}
+
+/* Forks while other threads and the library's are at work. */
 static void fork_under_traffic(const pair *it)
 {
     int round, rounds = repetitions(20);
@@ -149,7 +197,8 @@ static void fork_under_traffic(const pair *it)
 int main(int argc, char **argv)
 {
     talker it;
-    pthread_t thread;
+    pthread_t threads[3];
+    size_t i;
     pair parents;
     if (argc == 2)
         return compare_descriptors(argv[1]);
@@ -163,12 +212,16 @@ int main(int argc, char **argv)
     it.parents = &parents;
     it.sent = 0;
     it.stop = 0;
-    CHECK(pthread_create(&thread, NULL, talk, &it) == 0);
+    CHECK_OK(wsabi_set_thread_hooks(thread_starts, NULL, NULL));
+    CHECK(pthread_create(&threads[0], NULL, talk, &it) == 0);
+    CHECK(pthread_create(&threads[1], NULL, share, &it) == 0);
+    CHECK(pthread_create(&threads[2], NULL, share, &it) == 0);
     fork_under_traffic(&parents);
     pthread_mutex_lock(&it.mutex);
     it.stop = 1;
     pthread_mutex_unlock(&it.mutex);
-    CHECK(pthread_join(thread, NULL) == 0);
+    for (i = 0; i < COUNT_OF(threads); i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
     CHECK_OK(wsabi_socket_close(parents.client, 1000, "", 0));
     wait_for_clean_close(&parents.at_client, 1000, NULL);
     CHECK(count_events(&parents.at_client, WSABI_EVENT_MESSAGE) == it.sent);

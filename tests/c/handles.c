@@ -2,6 +2,8 @@
  * answers WSABI_ERR_HANDLE. */
 #include "pair.h"
 
+#include "certificate.h"
+
 enum { RUNTIME, OPTIONS, SOCKET, SERVER, KINDS };
 
 /* A function of the library with arguments that are fine but for the handle. */
@@ -13,9 +15,19 @@ enum { RUNTIME, OPTIONS, SOCKET, SERVER, KINDS };
 
 static const char anywhere[] = "ws://127.0.0.1:0/";
 static const wsabi_message message = {"a", 1, WSABI_TEXT, 0};
+static const char pin[] = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 static uint64_t made;
 static wsabi_stats stats;
+static wsabi_event polled;
+static size_t packed;
+static intptr_t descriptor;
 
+CALL(poll_runtime, wsabi_runtime_poll(handle, 0, 0))
+CALL(next_events, wsabi_runtime_next_events(handle, &polled, sizeof polled, 1, 0))
+CALL(next_packed, wsabi_runtime_next_packed(handle, NULL, 0, 0, &packed))
+CALL(runtime_fd, wsabi_runtime_fd(handle, &descriptor))
+CALL(runtime_wake, wsabi_runtime_wake(handle))
+CALL(on_ready, wsabi_runtime_on_ready(handle, NULL, NULL))
 CALL(runtime_shutdown, wsabi_runtime_shutdown(handle, 0))
 CALL(runtime_free, wsabi_runtime_free(handle))
 CALL(connect_in, wsabi_socket_connect(handle, "ws://127.0.0.1:1/", 17, 0, NULL, &made))
@@ -44,6 +56,20 @@ CALL(set_close_timeout, wsabi_options_set_close_timeout_ms(handle, 1))
 CALL(set_ping_interval, wsabi_options_set_ping_interval_ms(handle, 1))
 CALL(set_pong_timeout, wsabi_options_set_pong_timeout_ms(handle, 1))
 CALL(set_idle_timeout, wsabi_options_set_idle_timeout_ms(handle, 1))
+CALL(set_basic_auth, wsabi_options_set_basic_auth(handle, "a:b", 3))
+CALL(set_proxy, wsabi_options_set_proxy(handle, "", 0))
+CALL(set_max_redirects, wsabi_options_set_max_redirects(handle, 1))
+CALL(set_reconnect, wsabi_options_set_reconnect(handle, 1, 2, 3))
+CALL(set_tls_ca, wsabi_options_set_tls_ca(handle, cert_pem, WSABI_NUL_TERMINATED))
+CALL(add_tls_ca, wsabi_options_add_tls_ca(handle, cert_pem, WSABI_NUL_TERMINATED))
+CALL(set_tls_identity, wsabi_options_set_tls_identity(handle, cert_pem, WSABI_NUL_TERMINATED,
+                                                      key_pem, WSABI_NUL_TERMINATED))
+CALL(set_tls_client_ca, wsabi_options_set_tls_client_ca(handle, cert_pem, WSABI_NUL_TERMINATED))
+CALL(set_tls_server_name, wsabi_options_set_tls_server_name(handle, "a", 1))
+CALL(add_tls_pin, wsabi_options_add_tls_pin(handle, pin, WSABI_NUL_TERMINATED))
+CALL(set_tls_verify_dangerously, wsabi_options_set_tls_verify_dangerously(handle, 1))
+CALL(set_tls_resumption, wsabi_options_set_tls_resumption(handle, 1))
+CALL(set_tls_key_log, wsabi_options_set_tls_key_log(handle, 0))
 CALL(set_max_connections, wsabi_options_set_max_connections(handle, 1))
 CALL(set_compression, wsabi_options_set_compression(handle, 1))
 CALL(set_compression_min, wsabi_options_set_compression_min(handle, 1))
@@ -64,6 +90,8 @@ CALL(release, wsabi_socket_release(handle))
 CALL(ready_state, wsabi_socket_ready_state(handle))
 CALL(buffered_amount, wsabi_socket_buffered_amount(handle))
 CALL(set_user_data, wsabi_socket_set_user_data(handle, NULL))
+CALL(set_header, wsabi_socket_set_header(handle, "a", 1, "b", 1))
+CALL(set_url, wsabi_socket_set_url(handle, "ws://a/", 7))
 CALL(fact, wsabi_socket_fact(handle, WSABI_FACT_URL, NULL, 0))
 CALL(response_status, wsabi_socket_response_status(handle))
 CALL(response_header, wsabi_socket_response_header(handle, "X", 1, NULL, 0))
@@ -78,6 +106,12 @@ static const struct {
     int takes_zero; /* 0 stands for a default */
     int64_t (*call)(uint64_t handle);
 } functions[] = {
+    {"runtime_poll", RUNTIME, 1, poll_runtime},
+    {"runtime_next_events", RUNTIME, 1, next_events},
+    {"runtime_next_packed", RUNTIME, 1, next_packed},
+    {"runtime_fd", RUNTIME, 1, runtime_fd},
+    {"runtime_wake", RUNTIME, 1, runtime_wake},
+    {"runtime_on_ready", RUNTIME, 1, on_ready},
     {"runtime_shutdown", RUNTIME, 1, runtime_shutdown},
     {"runtime_free", RUNTIME, 1, runtime_free},
     {"connect in", RUNTIME, 1, connect_in},
@@ -105,6 +139,19 @@ static const struct {
     {"set_ping_interval_ms", OPTIONS, 0, set_ping_interval},
     {"set_pong_timeout_ms", OPTIONS, 0, set_pong_timeout},
     {"set_idle_timeout_ms", OPTIONS, 0, set_idle_timeout},
+    {"set_basic_auth", OPTIONS, 0, set_basic_auth},
+    {"set_proxy", OPTIONS, 0, set_proxy},
+    {"set_max_redirects", OPTIONS, 0, set_max_redirects},
+    {"set_reconnect", OPTIONS, 0, set_reconnect},
+    {"set_tls_ca", OPTIONS, 0, set_tls_ca},
+    {"add_tls_ca", OPTIONS, 0, add_tls_ca},
+    {"set_tls_identity", OPTIONS, 0, set_tls_identity},
+    {"set_tls_client_ca", OPTIONS, 0, set_tls_client_ca},
+    {"set_tls_server_name", OPTIONS, 0, set_tls_server_name},
+    {"add_tls_pin", OPTIONS, 0, add_tls_pin},
+    {"set_tls_verify_dangerously", OPTIONS, 0, set_tls_verify_dangerously},
+    {"set_tls_resumption", OPTIONS, 0, set_tls_resumption},
+    {"set_tls_key_log", OPTIONS, 0, set_tls_key_log},
     {"set_max_connections", OPTIONS, 0, set_max_connections},
     {"set_compression", OPTIONS, 0, set_compression},
     {"set_compression_min", OPTIONS, 0, set_compression_min},
@@ -124,6 +171,8 @@ static const struct {
     {"ready_state", SOCKET, 0, ready_state},
     {"buffered_amount", SOCKET, 0, buffered_amount},
     {"set_user_data", SOCKET, 0, set_user_data},
+    {"set_header", SOCKET, 0, set_header},
+    {"set_url", SOCKET, 0, set_url},
     {"fact", SOCKET, 0, fact},
     {"response_status", SOCKET, 0, response_status},
     {"response_header", SOCKET, 0, response_header},

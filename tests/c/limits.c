@@ -126,11 +126,17 @@ static void a_paused_socket_receives_nothing_until_it_resumes(void)
     recorder_free(&events);
 }
 
+/* With polling, the connection may have come to its end before the message is told. */
+static void check_taken(int32_t status)
+{
+    CHECK(status == WSABI_OK || (is_polled() && status == WSABI_ERR_CLOSED));
+}
+
 static void pause_at_message(const wsabi_event *event, recorder *self)
 {
     (void)self;
     if (event->kind == WSABI_EVENT_MESSAGE)
-        CHECK_OK(wsabi_socket_pause(event->handle));
+        check_taken(wsabi_socket_pause(event->handle));
 }
 
 static void flicker_at_message(const wsabi_event *event, recorder *self)
@@ -138,8 +144,8 @@ static void flicker_at_message(const wsabi_event *event, recorder *self)
     (void)self;
     if (event->kind != WSABI_EVENT_MESSAGE)
         return;
-    CHECK_OK(wsabi_socket_pause(event->handle));
-    CHECK_OK(wsabi_socket_resume(event->handle));
+    check_taken(wsabi_socket_pause(event->handle));
+    check_taken(wsabi_socket_resume(event->handle));
 }
 
 /* Two messages, a Close frame and the end of the connection, at once. */

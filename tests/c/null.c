@@ -2,6 +2,7 @@
  * names what was wrong, no handle, no event, no release, and nothing on the wire. */
 #include "pair.h"
 
+#include "certificate.h"
 #include "raw_peer.h"
 
 /* Lengths that no memory has. WSABI_NUL_TERMINATED, which is SIZE_MAX, is not one of them. */
@@ -36,6 +37,23 @@ static void runtime_arguments(void)
     REFUSED(WSABI_ERR_ARGUMENT, "2", wsabi_runtime_new(1, 2, &runtime));
     REFUSED(WSABI_ERR_ARGUMENT, "-1", wsabi_runtime_new(1, -1, &runtime));
     CHECK(runtime == 77 || runtime == 0);
+
+    wsabi_event event;
+    const uint32_t size = sizeof event;
+    size_t bytes = 0;
+    CHECK_OK(wsabi_runtime_new(0, WSABI_DELIVER_ON_POLL, &runtime));
+    REFUSED(WSABI_ERR_ARGUMENT, "timeout_ms", wsabi_runtime_poll(runtime, 0, -2));
+    REFUSED(WSABI_ERR_ARGUMENT, "events", wsabi_runtime_next_events(runtime, NULL, size, 1, 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "63", wsabi_runtime_next_events(runtime, &event, 63, 1, 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "68", wsabi_runtime_next_events(runtime, &event, 68, 1, 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "buf", wsabi_runtime_next_packed(runtime, NULL, 1, 0, &bytes));
+    REFUSED(WSABI_ERR_ARGUMENT, "bytes_out", wsabi_runtime_next_packed(runtime, NULL, 0, 0, NULL));
+    REFUSED(WSABI_ERR_ARGUMENT, "fd_out", wsabi_runtime_fd(runtime, NULL));
+    REFUSED(WSABI_ERR_STATE, "threads", wsabi_runtime_on_ready(runtime, NULL, NULL));
+    CHECK_STATUS(0, wsabi_runtime_next_events(runtime, NULL, size, 0, 0));
+    CHECK_OK(wsabi_runtime_free(runtime));
+    REFUSED(WSABI_ERR_STATE, "threads", wsabi_runtime_poll(0, 0, 0));
+    REFUSED(WSABI_ERR_STATE, "threads", wsabi_runtime_wake(0));
 }
 
 static void log_and_hook_arguments(void)
@@ -147,6 +165,117 @@ static void compression_arguments(wsabi_options options)
     REFUSED(WSABI_ERR_ARGUMENT, "-1", wsabi_options_set_compression(options, -1));
     REFUSED(WSABI_ERR_ARGUMENT, "2", wsabi_options_set_compression_takeover(options, 2, 0));
     REFUSED(WSABI_ERR_ARGUMENT, "2", wsabi_options_set_compression_takeover(options, 0, 2));
+}
+
+/* The parameter `name` of a setter of one text: NULL, too long, not UTF-8, with a NUL inside. */
+static void one_text(int32_t (*set)(wsabi_options, const char *, size_t), const char *name,
+                     wsabi_options options)
+{
+    size_t i;
+    circumstance = name;
+    REFUSED(WSABI_ERR_ARGUMENT, name, set(options, NULL, 1));
+    REFUSED(WSABI_ERR_ARGUMENT, name, set(options, NULL, WSABI_NUL_TERMINATED));
+    REFUSED(WSABI_ERR_ARGUMENT, "NUL", set(options, "a\0b", 3));
+    for (i = 0; i < COUNT_OF(huge); i++)
+        REFUSED(WSABI_ERR_ARGUMENT, name, set(options, "a", huge[i]));
+    for (i = 0; i < COUNT_OF(not_utf8); i++)
+        REFUSED(WSABI_ERR_ARGUMENT, "UTF-8", set(options, not_utf8[i], WSABI_NUL_TERMINATED));
+    circumstance = "";
+}
+
+static void way_arguments(wsabi_options options)
+{
+    static const char *const proxies[] = {"ftp://a/", "http://", "http://a b", "socks4://a",
+                                          "http://a:99999", "http://a/path"};
+    size_t i;
+    one_text(wsabi_options_set_basic_auth, "credentials", options);
+    one_text(wsabi_options_set_proxy, "proxy", options);
+    REFUSED(WSABI_ERR_ARGUMENT, "colon", wsabi_options_set_basic_auth(options, "secret", 6));
+    CHECK(strstr(wsabi_last_error(), "secret") == NULL);
+    REFUSED(WSABI_ERR_ARGUMENT, "control", wsabi_options_set_basic_auth(options, "a:b\r\n", 5));
+    for (i = 0; i < COUNT_OF(proxies); i++)
+        REFUSED(WSABI_ERR_URL, "proxy",
+                wsabi_options_set_proxy(options, proxies[i], WSABI_NUL_TERMINATED));
+    REFUSED(WSABI_ERR_URL, "", wsabi_options_set_proxy(options, "http://me:secret@", 17));
+    CHECK(strstr(wsabi_last_error(), "secret") == NULL);
+    REFUSED(WSABI_ERR_ARGUMENT, "21", wsabi_options_set_max_redirects(options, 21));
+    REFUSED(WSABI_ERR_ARGUMENT, "", wsabi_options_set_max_redirects(options, UINT32_MAX));
+    REFUSED(WSABI_ERR_ARGUMENT, "min", wsabi_options_set_reconnect(options, 0, 1, 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "min", wsabi_options_set_reconnect(options, 0, 0, 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "2", wsabi_options_set_reconnect(options, 2, 1, 0));
+    /* The limits themselves, and off. */
+    CHECK_OK(wsabi_options_set_basic_auth(options, NULL, 0));
+    CHECK_OK(wsabi_options_set_proxy(options, "env", 3));
+    CHECK_OK(wsabi_options_set_proxy(options, NULL, 0));
+    CHECK_OK(wsabi_options_set_max_redirects(options, 20));
+    CHECK_OK(wsabi_options_set_max_redirects(options, 0));
+    CHECK_OK(wsabi_options_set_reconnect(options, 1, UINT32_MAX, UINT32_MAX));
+    CHECK_OK(wsabi_options_set_reconnect(options, 0, 0, 0));
+}
+
+static int32_t set_cert(wsabi_options options, const char *pem, size_t len)
+{
+    return wsabi_options_set_tls_identity(options, pem, len, key_pem, WSABI_NUL_TERMINATED);
+}
+
+static int32_t set_key(wsabi_options options, const char *pem, size_t len)
+{
+    return wsabi_options_set_tls_identity(options, cert_pem, WSABI_NUL_TERMINATED, pem, len);
+}
+
+static void tls_text_arguments(wsabi_options options)
+{
+    static const char *const names[] = {"a b", "https://a/", "a:1", "-", "a..b", "\xC3\xA4"};
+    static const char *const pins[] = {"", "sha256//", "AAAA", "!",
+                                       "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"};
+    size_t i, none = WSABI_NUL_TERMINATED;
+    one_text(wsabi_options_set_tls_ca, "pem", options);
+    one_text(wsabi_options_add_tls_ca, "pem", options);
+    one_text(wsabi_options_set_tls_client_ca, "pem", options);
+    one_text(set_cert, "cert_pem", options);
+    one_text(set_key, "key_pem", options);
+    one_text(wsabi_options_set_tls_server_name, "name", options);
+    one_text(wsabi_options_add_tls_pin, "pin", options);
+    for (i = 0; i < COUNT_OF(names); i++)
+        REFUSED(WSABI_ERR_ARGUMENT, "server name",
+                wsabi_options_set_tls_server_name(options, names[i], none));
+    for (i = 0; i < COUNT_OF(pins); i++)
+        REFUSED(WSABI_ERR_ARGUMENT, pins[i], wsabi_options_add_tls_pin(options, pins[i], none));
+    REFUSED(WSABI_ERR_ARGUMENT, "2", wsabi_options_set_tls_verify_dangerously(options, 2));
+    REFUSED(WSABI_ERR_ARGUMENT, "-1", wsabi_options_set_tls_resumption(options, -1));
+    REFUSED(WSABI_ERR_ARGUMENT, "2", wsabi_options_set_tls_key_log(options, 2));
+}
+
+static void tls_certificate_arguments(wsabi_options options)
+{
+    static const char broken[] = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    const char *bad[4];
+    size_t i, none = WSABI_NUL_TERMINATED;
+    bad[0] = "no PEM at all";
+    bad[1] = "-----BEGIN CERTIFICATE-----\nAAAA\n";
+    bad[2] = broken;
+    bad[3] = key_pem;
+    for (i = 0; i < COUNT_OF(bad); i++) {
+        REFUSED(WSABI_ERR_ARGUMENT, "pem", wsabi_options_set_tls_ca(options, bad[i], none));
+        REFUSED(WSABI_ERR_ARGUMENT, "pem", wsabi_options_add_tls_ca(options, bad[i], none));
+        REFUSED(WSABI_ERR_ARGUMENT, "pem", wsabi_options_set_tls_client_ca(options, bad[i], none));
+        REFUSED(WSABI_ERR_ARGUMENT, "cert_pem", set_cert(options, bad[i], none));
+    }
+    REFUSED(WSABI_ERR_ARGUMENT, "pem", wsabi_options_add_tls_ca(options, "", 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "cert_pem", set_cert(options, "", 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "key_pem", set_key(options, "", 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "key_pem", set_key(options, cert_pem, none));
+    REFUSED(WSABI_ERR_ARGUMENT, "does not belong", set_key(options, other_key_pem, none));
+    /* What is fine, and then nothing again. */
+    CHECK_OK(wsabi_options_set_tls_identity(options, cert_pem, none, key_pem, none));
+    CHECK_OK(wsabi_options_set_tls_identity(options, NULL, 0, NULL, 0));
+    CHECK_OK(wsabi_options_set_tls_client_ca(options, cert_pem, none));
+    CHECK_OK(wsabi_options_set_tls_client_ca(options, NULL, 0));
+    CHECK_OK(wsabi_options_add_tls_ca(options, cert_pem, none));
+    CHECK_OK(wsabi_options_set_tls_ca(options, cert_pem, none));
+    CHECK_OK(wsabi_options_set_tls_ca(options, NULL, 0));
+    CHECK_OK(wsabi_options_set_tls_server_name(options, "127.0.0.1", none));
+    CHECK_OK(wsabi_options_set_tls_server_name(options, NULL, 0));
 }
 
 static void connect_arguments(wsabi_runtime runtime, wsabi_options options, recorder *user_data)
@@ -298,6 +427,11 @@ static void fact_arguments(wsabi_socket socket)
     char room[8];
     wsabi_stats stats;
     memset(&stats, 0, sizeof stats);
+    REFUSED(WSABI_ERR_ARGUMENT, "name", wsabi_socket_set_header(socket, NULL, 1, "b", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "value", wsabi_socket_set_header(socket, "a", 1, NULL, 1));
+    REFUSED(WSABI_ERR_STATE, "reconnect", wsabi_socket_set_header(socket, "a", 1, "b", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "url", wsabi_socket_set_url(socket, NULL, 1));
+    REFUSED(WSABI_ERR_STATE, "reconnect", wsabi_socket_set_url(socket, "ws://a/", 7));
     REFUSED(WSABI_ERR_ARGUMENT, "buf", wsabi_socket_fact(socket, WSABI_FACT_URL, NULL, 1));
     REFUSED(WSABI_ERR_ARGUMENT, "0", wsabi_socket_fact(socket, 0, room, sizeof room));
     REFUSED(WSABI_ERR_ARGUMENT, "99", wsabi_socket_fact(socket, 99, room, sizeof room));
@@ -358,6 +492,9 @@ int main(void)
     header_arguments(options);
     text_and_number_arguments(options);
     compression_arguments(options);
+    way_arguments(options);
+    tls_text_arguments(options);
+    tls_certificate_arguments(options);
     CHECK_OK(wsabi_options_free(options));
     a_refused_connect_reaches_nobody();
     bad_arguments_leave_an_open_socket_as_it_is();

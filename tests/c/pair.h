@@ -2,7 +2,7 @@
 #ifndef WSABI_TESTS_PAIR_H
 #define WSABI_TESTS_PAIR_H
 
-#include "recorder.h"
+#include "delivery.h"
 
 /* A server and one client of it, each with its recorder. */
 typedef struct pair {
@@ -14,14 +14,6 @@ typedef struct pair {
     recorder at_server;
     recorder at_client;
 } pair;
-
-static inline wsabi_runtime new_runtime(void)
-{
-    wsabi_runtime runtime = 0;
-    CHECK_OK(wsabi_runtime_new(1, WSABI_DELIVER_ON_THREADS, &runtime));
-    CHECK(runtime != 0);
-    return runtime;
-}
 
 /* Options of which every event and every release goes to a recorder. Nothing goes over the wire but
  * what a test sends: a slow run would see pings that a quick one does not. */

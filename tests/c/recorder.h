@@ -54,6 +54,8 @@ static inline char kind_letter(int32_t kind)
         return 'P';
     case WSABI_EVENT_DRAIN:
         return 'D';
+    case WSABI_EVENT_RECONNECT:
+        return 'R';
     default:
         return '?';
     }

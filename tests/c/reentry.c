@@ -53,6 +53,7 @@ static void act_release(scenario *self, wsabi_socket socket)
     (void)self;
     CHECK_OK(wsabi_socket_release(socket));
     CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_socket_release(socket));
+    CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_socket_send_binary(socket, "x", 1));
     CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_socket_ready_state(socket));
 }
 
@@ -77,9 +78,11 @@ static void act_free_another_runtime(scenario *self, wsabi_socket socket)
 
 static void act_free_own_runtime(scenario *self, wsabi_socket socket)
 {
-    /* Does not wait for what only this thread could bring about. */
+    /* Does not wait for what only this thread could bring about. Where handlers run elsewhere than
+     * the sockets, all may be closed before it has looked. */
     int32_t status = wsabi_runtime_shutdown(self->pair.runtime, -1);
-    CHECK(status == WSABI_ERR_TIMEOUT || (is_over(self) && status == WSABI_OK));
+    int may_be_over = is_over(self) || is_polled();
+    CHECK(status == WSABI_ERR_TIMEOUT || (may_be_over && status == WSABI_OK));
     CHECK_OK(wsabi_runtime_free(self->pair.runtime));
     CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_runtime_free(self->pair.runtime));
     CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_socket_ready_state(socket));
@@ -213,6 +216,9 @@ int main(void)
     circumstance = description;
     for (kind = 0; kind < COUNT_OF(kinds); kind++) {
         for (action = 0; action < COUNT_OF(actions); action++) {
+            /* Outside of the library nothing keeps an event alive whose runtime is freed. */
+            if (actions[action].left == FREED && delivery() == BY_NEXT_EVENTS)
+                continue;
             snprintf(description, sizeof description, "%s in handler %c:", actions[action].name,
                      kind_letter(kinds[kind]));
             call_inside(kinds[kind], actions[action].act, actions[action].left);

@@ -64,6 +64,12 @@ static inline int repetitions(int count)
     return count < slowness() ? 1 : count / slowness();
 }
 
+/* Whether the long form was asked for, which takes minutes. */
+static inline int is_long(void)
+{
+    return getenv("WSABI_LONG") != NULL;
+}
+
 static inline int64_t now_ms(void)
 {
     struct timespec now;

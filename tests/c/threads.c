@@ -180,12 +180,11 @@ static void many_sockets_keep_their_messages_apart(void)
     const unsigned count = (unsigned)repetitions(SOCKETS);
     wsabi_options options = recording_options();
     wsabi_options echoing = recording_options();
-    wsabi_runtime runtime = 0;
+    wsabi_runtime runtime = new_runtime_of(3);
     wsabi_server server;
     recorder at_server;
     sender senders[THREADS];
     unsigned i;
-    CHECK_OK(wsabi_runtime_new(3, WSABI_DELIVER_ON_THREADS, &runtime));
     CHECK_OK(wsabi_options_on_message(echoing, echo));
     recorder_init(&at_server);
     server = listen_on_loopback(runtime, echoing, &at_server);
@@ -205,6 +204,9 @@ static void many_sockets_keep_their_messages_apart(void)
     for (i = 0; i < count; i++)
         check_own_messages(&ends[i], i, MESSAGES);
     CHECK_OK(wsabi_runtime_shutdown(runtime, DEADLINE_MS));
+    wait_for_event(&at_server, WSABI_EVENT_CLOSE, count);
+    for (i = 0; i < count; i++)
+        wait_for_close(&ends[i]);
     CHECK_OK(wsabi_runtime_free(runtime));
     CHECK_OK(wsabi_options_free(options));
     CHECK_OK(wsabi_options_free(echoing));
@@ -290,7 +292,9 @@ static void a_socket_can_end_while_threads_use_it(void)
         ends[round % 4].by(&it);
         join(senders, 4);
         wait_for_releases(&it.at_client, 1);
-        CHECK(count_events(&it.at_client, WSABI_EVENT_CLOSE) == ends[round % 4].closes);
+        /* With polling, freeing the runtime tells nobody. */
+        CHECK(count_events(&it.at_client, WSABI_EVENT_CLOSE) ==
+              (is_polled() && it.runtime == 0 ? 0 : ends[round % 4].closes));
         pair_free(&it);
     }
 }

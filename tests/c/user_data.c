@@ -38,9 +38,11 @@ static void freeing_the_runtime_releases_everything_in_it(void)
     CHECK_OK(wsabi_runtime_free(it.runtime));
     wait_for_releases(&it.at_client, 1);
     wait_for_releases(&it.at_server, 1);
-    CHECK_EVENTS(&it.at_client, "OEC");
-    CHECK_EVENTS(&it.at_server, "OEC");
-    wait_for_error(&it.at_client, WSABI_ERR_ABORTED);
+    /* With polling there is nobody to tell. */
+    CHECK_EVENTS(&it.at_client, is_polled() ? "O" : "OEC");
+    CHECK_EVENTS(&it.at_server, is_polled() ? "O" : "OEC");
+    if (!is_polled())
+        wait_for_error(&it.at_client, WSABI_ERR_ABORTED);
     CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_socket_ready_state(it.client));
     CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_server_port(it.server));
     CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_runtime_free(it.runtime));

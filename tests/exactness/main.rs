@@ -8,6 +8,9 @@ mod abi;
 mod interpreters;
 mod peers;
 mod proxy;
+mod secrecy;
+#[path = "../support/mod.rs"]
+mod support;
 mod traffic;
 
 use std::env;
@@ -17,6 +20,7 @@ use abi::{Client, Events, FACT_EXTENSIONS, Options, Runtime, Seen, Socket, funct
 use peers::{Compression, Peer};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use secrecy::Secrecy;
 use traffic::Operation;
 
 /// How many messages go to and fro in each connection.
@@ -54,19 +58,19 @@ fn our_server_and_the_client_of_ws_are_exact() {
 
 /// `server` starts the peer and returns it with its port; none if it is not installed.
 fn our_client_is_exact(
-    server: fn(u64, Compression) -> Option<(Peer, u16)>,
+    server: fn(u64, Compression, Secrecy) -> Option<(Peer, u16)>,
     compressions: &[Compression],
 ) {
-    for &compression in compressions {
+    for (compression, secrecy) in secrecy::combine(compressions) {
         let seed = seed();
         let mut random = StdRng::seed_from_u64(seed);
-        let Some((peer, port)) = server(seed, compression) else {
+        let Some((peer, port)) = server(seed, compression, secrecy) else {
             return;
         };
         let proxy = proxy::chop(port, seed);
         let runtime = Runtime::new();
-        let url = format!("ws://127.0.0.1:{proxy}/");
-        let Client { socket, seen } = runtime.connect(&url, &options(&mut random));
+        let options = secrecy.trust(options(&mut random));
+        let Client { socket, seen } = runtime.connect(&secrecy.url(proxy), &options);
         assert_eq!(seen.next(), Seen::Open);
         compression.check(&socket.fact(FACT_EXTENSIONS));
         converse(socket, &seen, &mut random);
@@ -76,15 +80,17 @@ fn our_client_is_exact(
 
 /// `client` starts the peer with the port of our server; none if it is not installed.
 fn our_server_is_exact(
-    client: fn(u64, Compression, u16) -> Option<Peer>,
+    client: fn(u64, Compression, Secrecy, u16) -> Option<Peer>,
     compressions: &[Compression],
 ) {
-    for &compression in compressions {
+    for (compression, secrecy) in secrecy::combine(compressions) {
         let seed = seed();
         let mut random = StdRng::seed_from_u64(seed);
         let runtime = Runtime::new();
-        let (server, seen) = runtime.listen(&options(&mut random));
-        let Some(peer) = client(seed, compression, proxy::chop(server.port, seed)) else {
+        let options = secrecy.be_somebody(options(&mut random));
+        let (server, seen) = runtime.listen_at(secrecy.any(), &options, |_, _| {});
+        let proxy = proxy::chop(server.port, seed);
+        let Some(peer) = client(seed, compression, secrecy, proxy) else {
             return;
         };
         let (socket, open) = seen.next_of();

@@ -1,6 +1,7 @@
 //! The other libraries: each sends every message back, in other pieces than it came.
 
-use std::io::{BufRead, BufReader};
+use std::fmt::Debug;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -14,6 +15,8 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
 use crate::interpreters::{node_modules_with_ws, python_with_websockets};
+use crate::secrecy::{AUTHORITY, FILES, IDENTITY, Secrecy};
+use crate::support::tls;
 
 /// Whether the peer takes part in compression, which our side always offers or accepts.
 #[derive(Clone, Copy, Debug)]
@@ -55,44 +58,70 @@ impl Peer {
     }
 }
 
-pub fn tungstenite_server(seed: u64, _: Compression) -> Option<(Peer, u16)> {
+pub fn tungstenite_server(seed: u64, _: Compression, secrecy: Secrecy) -> Option<(Peer, u16)> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let peer = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        echo(
-            tungstenite::accept_with_config(stream, Some(config())).unwrap(),
-            seed,
-        );
+        match secrecy {
+            Secrecy::None => echo(accept(stream), seed),
+            Secrecy::Tls => {
+                let config = tls::server_config(&IDENTITY, &tls::VERSIONS);
+                echo(accept(tls::serve(stream, config)), seed);
+            }
+        }
     });
     Some((Peer::Thread(peer), port))
 }
 
-pub fn tungstenite_client(seed: u64, _: Compression, port: u16) -> Option<Peer> {
+pub fn tungstenite_client(seed: u64, _: Compression, secrecy: Secrecy, port: u16) -> Option<Peer> {
     let peer = thread::spawn(move || {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let url = format!("ws://127.0.0.1:{port}/");
-        let (socket, _) =
-            tungstenite::client::client_with_config(url, stream, Some(config())).unwrap();
-        echo(socket, seed);
+        match secrecy {
+            Secrecy::None => echo(ask(stream, port), seed),
+            Secrecy::Tls => {
+                let config = tls::client_config(&AUTHORITY, None, &tls::VERSIONS);
+                echo(ask(tls::ask(stream, config), port), seed);
+            }
+        }
     });
     Some(Peer::Thread(peer))
 }
 
-pub fn websockets_server(seed: u64, compression: Compression) -> Option<(Peer, u16)> {
-    Some(serve(websockets("server", seed, compression)))
+fn accept<S: Read + Write + Debug>(stream: S) -> WebSocket<S> {
+    tungstenite::accept_with_config(stream, Some(config())).unwrap()
 }
 
-pub fn websockets_client(seed: u64, compression: Compression, port: u16) -> Option<Peer> {
-    Some(connect(websockets("client", seed, compression), port))
+fn ask<S: Read + Write + Debug>(stream: S, port: u16) -> WebSocket<S> {
+    let url = format!("ws://127.0.0.1:{port}/");
+    let result = tungstenite::client::client_with_config(url, stream, Some(config()));
+    result.unwrap().0
 }
 
-pub fn ws_server(seed: u64, compression: Compression) -> Option<(Peer, u16)> {
-    Some(serve(ws("server", seed, compression)?))
+pub fn websockets_server(
+    seed: u64,
+    compression: Compression,
+    secrecy: Secrecy,
+) -> Option<(Peer, u16)> {
+    Some(serve(websockets("server", seed, compression), secrecy))
 }
 
-pub fn ws_client(seed: u64, compression: Compression, port: u16) -> Option<Peer> {
-    Some(connect(ws("client", seed, compression)?, port))
+pub fn websockets_client(
+    seed: u64,
+    compression: Compression,
+    secrecy: Secrecy,
+    port: u16,
+) -> Option<Peer> {
+    let command = websockets("client", seed, compression);
+    Some(connect(command, secrecy, port))
+}
+
+pub fn ws_server(seed: u64, compression: Compression, secrecy: Secrecy) -> Option<(Peer, u16)> {
+    Some(serve(ws("server", seed, compression)?, secrecy))
+}
+
+pub fn ws_client(seed: u64, compression: Compression, secrecy: Secrecy, port: u16) -> Option<Peer> {
+    Some(connect(ws("client", seed, compression)?, secrecy, port))
 }
 
 fn config() -> WebSocketConfig {
@@ -101,7 +130,7 @@ fn config() -> WebSocketConfig {
         .max_frame_size(None)
 }
 
-fn echo(mut socket: WebSocket<TcpStream>, seed: u64) {
+fn echo<S: Read + Write>(mut socket: WebSocket<S>, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     loop {
         let (kind, data) = match socket.read() {
@@ -154,7 +183,10 @@ fn peer(name: &str) -> impl AsRef<std::ffi::OsStr> {
 }
 
 /// Starts a server, which prints its port.
-fn serve(mut command: Command) -> (Peer, u16) {
+fn serve(mut command: Command, secrecy: Secrecy) -> (Peer, u16) {
+    if secrecy == Secrecy::Tls {
+        command.args([&FILES.cert, &FILES.key]);
+    }
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut output: BufReader<ChildStdout> = BufReader::new(child.stdout.take().unwrap());
     let mut port = String::new();
@@ -162,7 +194,10 @@ fn serve(mut command: Command) -> (Peer, u16) {
     (Peer::Process(child), port.trim().parse().unwrap())
 }
 
-fn connect(mut command: Command, port: u16) -> Peer {
-    let url = format!("ws://127.0.0.1:{port}/");
-    Peer::Process(command.arg(url).spawn().unwrap())
+fn connect(mut command: Command, secrecy: Secrecy, port: u16) -> Peer {
+    command.arg(secrecy.url(port));
+    if secrecy == Secrecy::Tls {
+        command.arg(&FILES.ca);
+    }
+    Peer::Process(command.spawn().unwrap())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// Python with the package `websockets`.
+/// Python with the package `websockets`, and with `uvloop` where that can be had.
 pub fn python_with_websockets() -> PathBuf {
     static PYTHON: LazyLock<PathBuf> = LazyLock::new(install_python);
     PYTHON.clone()
@@ -41,6 +41,10 @@ fn install_python() -> PathBuf {
             Command::new(&python).args(["-m", "pip", "install", "--quiet", "websockets"]),
             "the tests need the package websockets, and pip cannot install it",
         );
+        // Tests that need it leave themselves out where it cannot be had.
+        let _ = Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "uvloop"])
+            .output();
     }
     python
 }

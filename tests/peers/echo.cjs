@@ -1,16 +1,19 @@
 // Sends every message back through the package ws, in random pieces and with pings between them.
 //
-// usage: node echo.cjs server SEED COMPRESSION
-//        node echo.cjs client SEED COMPRESSION URL
+// usage: node echo.cjs server SEED COMPRESSION [CERT KEY]
+//        node echo.cjs client SEED COMPRESSION URL [CA]
 //
 // SEED is of the random numbers; COMPRESSION is "deflate" or "none". A server prints its port, and
-// ends after its first connection.
+// ends after its first connection. With files in PEM, everything is through TLS.
 
 'use strict';
 
+const { readFileSync } = require('fs');
+const http = require('http');
+const https = require('https');
 const { WebSocket, WebSocketServer } = require('ws');
 
-const [role, seed, compression, url] = process.argv.slice(2);
+const [role, seed, compression, ...others] = process.argv.slice(2);
 const settings = {
   maxPayload: 0,
   perMessageDeflate: compression === 'deflate' ? { threshold: 100 } : false,
@@ -51,13 +54,18 @@ function echo(socket) {
 }
 
 if (role === 'client') {
-  echo(new WebSocket(url, settings));
+  const [url, ca] = others;
+  echo(new WebSocket(url, ca ? { ca: readFileSync(ca), ...settings } : settings));
 } else {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, ...settings }, () =>
-    console.log(server.address().port),
-  );
-  server.on('connection', (socket) => {
+  const [cert, key] = others;
+  const server = cert
+    ? https.createServer({ cert: readFileSync(cert), key: readFileSync(key) })
+    : http.createServer();
+  const sockets = new WebSocketServer({ server, ...settings });
+  server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+  sockets.on('connection', (socket) => {
     echo(socket);
+    sockets.close();
     server.close();
   });
 }

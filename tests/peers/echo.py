@@ -1,15 +1,16 @@
 """Sends every message back through the package websockets, in random pieces and with pings
 between them.
 
-usage: echo.py server SEED COMPRESSION
-       echo.py client SEED COMPRESSION URL
+usage: echo.py server SEED COMPRESSION [CERT KEY]
+       echo.py client SEED COMPRESSION URL [CA]
 
 SEED is of the random numbers; COMPRESSION is "deflate" or "none". A server prints its port, and
-ends after its first connection.
+ends after its first connection. With files in PEM, everything is through TLS.
 """
 
 import asyncio
 import random
+import ssl
 import sys
 
 from websockets.asyncio.client import connect
@@ -54,9 +55,15 @@ async def main():
         "open_timeout": 30,
     }
     if role == "client":
-        async with connect(sys.argv[4], **settings) as connection:
+        url, *ca = sys.argv[4:]
+        if ca:
+            settings["ssl"] = ssl.create_default_context(cafile=ca[0])
+        async with connect(url, **settings) as connection:
             await echo.run(connection)
         return
+    if identity := sys.argv[4:]:
+        settings["ssl"] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        settings["ssl"].load_cert_chain(*identity)
     async with serve(echo.run, "127.0.0.1", 0, **settings) as server:
         print(next(iter(server.sockets)).getsockname()[1], flush=True)
         await echo.done.wait()

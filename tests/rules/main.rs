@@ -191,6 +191,11 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn the_rules_hold_in_every_delivery() {
+    abi::in_every_other_delivery("the_rules_hold_in_every_delivery");
+}
+
+#[test]
 fn every_rule_has_a_test_or_a_reason() {
     let sources = [
         include_str!("close.rs"),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::abi::{
     BINARY, CLOSED, ERR_ARGUMENT, ERR_BUFFER_FULL, ERR_CLOSED, ERR_STATE, OK, OPEN, Options,
-    Runtime, Seen, Socket, TEXT, functions,
+    Runtime, Seen, Socket, TEXT, differs, functions,
 };
 use crate::pair::{Pair, ROLES, Role};
 use crate::support::wire::{self, FIN};
@@ -60,6 +60,9 @@ fn s2_from_closing_on_nothing_is_sent_and_the_caller_is_told() {
 
 #[test]
 fn s3_the_buffered_amount_counts_the_bytes_of_the_application() {
+    if differs("what a handler sends may go out before it returns") {
+        return;
+    }
     for role in ROLES {
         let (told, amounts) = channel();
         // What a handler sends goes out when it has returned.

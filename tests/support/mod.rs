@@ -1,6 +1,7 @@
 //! What the tests of the Rust interface share.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod tls;
 pub mod wire;
 
 use std::io::{Read, Write};
@@ -199,7 +200,7 @@ impl Nobody {
 }
 
 /// Reads until the blank line.
-pub fn read_head(stream: &mut TcpStream) -> String {
+pub fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

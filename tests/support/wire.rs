@@ -87,8 +87,8 @@ impl Frame {
 }
 
 /// The other end of an established connection, played by the test.
-pub struct Peer {
-    pub stream: TcpStream,
+pub struct Peer<S = TcpStream> {
+    pub stream: S,
     /// Whether it is a client.
     masks: bool,
 }
@@ -97,6 +97,19 @@ impl Peer {
     pub fn new(stream: TcpStream, masks: bool) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(stream, masks)
+    }
+
+    /// Ends its own direction of the stream first, as a server does.
+    pub fn end(&mut self) -> Vec<Frame> {
+        // The other side may have reset the stream.
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.read_to_end()
+    }
+}
+
+impl<S: Read + Write> Peer<S> {
+    pub fn over(stream: S, masks: bool) -> Self {
         Self { stream, masks }
     }
 
@@ -116,6 +129,7 @@ impl Peer {
 
     pub fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+        self.stream.flush().unwrap();
     }
 
     /// The next frame. The mask is as the role wants it.
@@ -161,13 +175,6 @@ impl Peer {
     /// All frames up to the end of the stream, which the other side ends.
     pub fn read_to_end(&mut self) -> Vec<Frame> {
         std::iter::from_fn(|| self.try_read_frame()).collect()
-    }
-
-    /// Ends its own direction of the stream first, as a server does.
-    pub fn end(&mut self) -> Vec<Frame> {
-        // The other side may have reset the stream.
-        let _ = self.stream.shutdown(Shutdown::Write);
-        self.read_to_end()
     }
 
     fn read_bytes<const N: usize>(&mut self) -> [u8; N] {

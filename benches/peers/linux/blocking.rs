@@ -1,15 +1,14 @@
 //! tungstenite's blocking client, used as it is fastest: several messages for each flush where
 //! the workload allows it.
 
-use std::net::TcpStream;
-
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
+use super::channel::Channel;
 use super::meter::Meter;
 use super::workload::{Flow, Workload};
 
 pub fn run(workload: &Workload, port: u16, meter: &Meter) -> Result<(), Error> {
-    let mut client = connect(port, &workload.target())?;
+    let mut client = connect(port, &workload.target(), workload.secure)?;
     match workload.flow {
         Flow::Echo => echo(&mut client, workload, meter),
         Flow::Receive => loop {
@@ -29,20 +28,15 @@ pub fn run(workload: &Workload, port: u16, meter: &Meter) -> Result<(), Error> {
 }
 
 /// A connection whose handshake is done.
-pub fn connect(port: u16, target: &str) -> Result<WebSocket<TcpStream>, Error> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(true)?;
+pub fn connect(port: u16, target: &str, secure: bool) -> Result<WebSocket<Channel>, Error> {
+    let stream = Channel::client(port, secure)?;
     match tungstenite::client(format!("ws://127.0.0.1:{port}{target}"), stream) {
         Ok((client, _)) => Ok(client),
         Err(error) => Err(std::io::Error::other(error.to_string()).into()),
     }
 }
 
-fn echo(
-    client: &mut WebSocket<TcpStream>,
-    workload: &Workload,
-    meter: &Meter,
-) -> Result<(), Error> {
+fn echo(client: &mut WebSocket<Channel>, workload: &Workload, meter: &Meter) -> Result<(), Error> {
     let payload = Bytes::from(vec![b'x'; workload.len]);
     for _ in 0..workload.window {
         client.write(Message::Binary(payload.clone()))?;
@@ -66,11 +60,7 @@ fn echo(
 }
 
 /// Sends so many messages, and waits until the server has got them.
-fn send(
-    client: &mut WebSocket<TcpStream>,
-    workload: &Workload,
-    messages: u64,
-) -> Result<(), Error> {
+fn send(client: &mut WebSocket<Channel>, workload: &Workload, messages: u64) -> Result<(), Error> {
     let payload = Bytes::from(vec![b'x'; workload.len]);
     for _ in 0..messages {
         client.write(Message::Binary(payload.clone()))?;

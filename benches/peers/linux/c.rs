@@ -45,9 +45,11 @@ pub type Handler = unsafe extern "C-unwind" fn(event: *const Event, user_data: *
 unsafe extern "C" {
     fn wsabi_last_error() -> *const c_char;
     fn wsabi_runtime_new(threads: u32, delivery: i32, runtime_out: *mut u64) -> i32;
+    fn wsabi_runtime_poll(runtime: u64, max_events: u32, timeout_ms: i32) -> i32;
     fn wsabi_options_new(options_out: *mut u64) -> i32;
     fn wsabi_options_on_event(options: u64, kind: i32, handler: Option<Handler>) -> i32;
     fn wsabi_options_set_max_buffered(options: u64, bytes: u64) -> i32;
+    fn wsabi_options_set_tls_ca(options: u64, pem: *const c_char, len: usize) -> i32;
     fn wsabi_options_set_low_water(options: u64, bytes: u64) -> i32;
     fn wsabi_socket_connect(
         runtime: u64,
@@ -72,12 +74,19 @@ impl Message {
     }
 }
 
-/// A runtime with one thread.
-pub fn runtime() -> Result<u64, String> {
+/// A runtime with one thread, or one without, which is to be polled.
+pub fn runtime(threads: u32) -> Result<u64, String> {
     let mut runtime = 0;
+    let delivery = i32::from(threads == 0);
     // SAFETY: `runtime` lives during the call.
-    check(unsafe { wsabi_runtime_new(1, 0, &raw mut runtime) })?;
+    check(unsafe { wsabi_runtime_new(threads, delivery, &raw mut runtime) })?;
     Ok(runtime)
+}
+
+/// Waits for events and runs their handlers.
+pub fn poll(runtime: u64) -> Result<i32, String> {
+    // SAFETY: no pointers.
+    check(unsafe { wsabi_runtime_poll(runtime, 0, -1) })
 }
 
 /// Options that are the defaults but for the handler of all events.
@@ -96,6 +105,13 @@ pub fn bound(options: u64, bytes: u64) -> Result<(), String> {
     check(unsafe { wsabi_options_set_max_buffered(options, bytes) })?;
     // SAFETY: as above.
     check(unsafe { wsabi_options_set_low_water(options, bytes / 2) })?;
+    Ok(())
+}
+
+/// Trusts only these authorities.
+pub fn trust(options: u64, pem: &str) -> Result<(), String> {
+    // SAFETY: the pointer and the length are those of a text.
+    check(unsafe { wsabi_options_set_tls_ca(options, pem.as_ptr().cast(), pem.len()) })?;
     Ok(())
 }
 

@@ -2,10 +2,10 @@
 
 use std::error::Error;
 use std::io::Write;
-use std::net::TcpStream;
 
 use tungstenite::{Bytes, Message};
 
+use super::channel::Channel;
 use super::meter::{self, Meter};
 use super::own::{self, Seen};
 use super::workload::Peer;
@@ -18,17 +18,17 @@ const PAYLOAD: [u8; 64] = [b'x'; 64];
 pub fn run(peer: Peer, connections: usize, port: u16) -> Result<(), Box<dyn Error>> {
     sys::raise_descriptor_limit();
     let url = format!("ws://127.0.0.1:{port}/echo");
-    let runtime = c::runtime()?;
+    let runtime = c::runtime(1)?;
     let options = c::options(own::tell)?;
     let (state, events) = own::telling(Box::leak(Box::new(Meter::new(1, 1))));
-    let mut raw: Vec<TcpStream> = Vec::with_capacity(connections);
+    let mut raw: Vec<Channel> = Vec::with_capacity(connections);
     let mut blocking = Vec::with_capacity(connections);
     let memory = || (meter::live_bytes(), sys::resident_bytes());
     let (heap, resident) = memory();
     for _ in 0..connections {
         match peer {
             Peer::Raw => {
-                let mut stream = raw::connect(port, "/echo")?;
+                let mut stream = raw::connect(port, "/echo", false)?;
                 let mut frame = [0; 6 + PAYLOAD.len()];
                 wire::format(&mut frame, PAYLOAD.len(), Some([0; 4]));
                 stream.write_all(&frame)?;
@@ -36,7 +36,7 @@ pub fn run(peer: Peer, connections: usize, port: u16) -> Result<(), Box<dyn Erro
                 raw.push(stream);
             }
             Peer::Tungstenite => {
-                let mut client = blocking::connect(port, "/echo")?;
+                let mut client = blocking::connect(port, "/echo", false)?;
                 client.send(Message::Binary(Bytes::from_static(&PAYLOAD)))?;
                 client.read()?;
                 blocking.push(client);

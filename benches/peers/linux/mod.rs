@@ -2,6 +2,7 @@
 
 mod blocking;
 mod c;
+mod channel;
 mod idle;
 mod meter;
 mod own;
@@ -16,6 +17,7 @@ mod workload;
 use std::error::Error;
 use std::path::Path;
 
+use channel::Certificates;
 use meter::Meter;
 use process::{CLIENT, IDLE, SERVER, Server};
 use report::Figures;
@@ -94,20 +96,25 @@ fn compare(args: &[String]) -> Result<(), Box<dyn Error>> {
          ratios are to the first line",
         effort.rounds
     );
+    let certificates = Certificates::make().map_err(|error| error.to_string())?;
     for workload in WORKLOADS {
         if is_wanted(&workload.to_string()) {
-            compare_in(&workload, &effort)?;
+            compare_in(&workload, &effort, &certificates)?;
         }
     }
     if is_wanted("memory") {
-        print_memory(&effort)?;
+        print_memory(&effort, &certificates)?;
         print_size();
     }
     Ok(())
 }
 
-fn compare_in(workload: &Workload, effort: &Effort) -> Result<(), Box<dyn Error>> {
-    let server = Server::start()?;
+fn compare_in(
+    workload: &Workload,
+    effort: &Effort,
+    certificates: &Certificates,
+) -> Result<(), Box<dyn Error>> {
+    let server = Server::start(certificates)?;
     let measured = workload.shortened(effort.divisor);
     let peers: Vec<Peer> = Peer::ALL
         .into_iter()
@@ -116,7 +123,7 @@ fn compare_in(workload: &Workload, effort: &Effort) -> Result<(), Box<dyn Error>
     let mut samples = vec![Vec::new(); peers.len()];
     for _ in 0..effort.rounds {
         for (peer, samples) in peers.iter().zip(&mut samples) {
-            samples.push(process::measure(*peer, &measured, server.port)?);
+            samples.push(process::measure(*peer, &measured, &server)?);
         }
     }
     let traced = workload.shortened(TRACED);
@@ -124,7 +131,7 @@ fn compare_in(workload: &Workload, effort: &Effort) -> Result<(), Box<dyn Error>
         .iter()
         .zip(&samples)
         .map(|(peer, samples)| {
-            let calls = process::system_calls(*peer, &traced, server.port);
+            let calls = process::system_calls(*peer, &traced, &server);
             Figures::best_of(*peer, samples, calls)
         })
         .collect();
@@ -132,13 +139,13 @@ fn compare_in(workload: &Workload, effort: &Effort) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-fn print_memory(effort: &Effort) -> Result<(), Box<dyn Error>> {
+fn print_memory(effort: &Effort, certificates: &Certificates) -> Result<(), Box<dyn Error>> {
     let Effort { connections, .. } = effort;
     println!("\nmemory of an idle connection, {connections} of them");
     println!("  {:<18}{:>14}{:>18}", "", "heap, bytes", "resident, bytes");
     for peer in [Peer::Raw, Peer::Wsabi, Peer::Tungstenite] {
-        let server = Server::start()?;
-        let (heap, resident) = process::idle_memory(peer, *connections, server.port)?;
+        let server = Server::start(certificates)?;
+        let (heap, resident) = process::idle_memory(peer, *connections, &server)?;
         println!("  {:<18}{heap:>14}{resident:>18}", peer.name());
     }
     Ok(())

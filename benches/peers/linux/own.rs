@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::c::{self, Event};
+use super::channel;
 use super::meter::Meter;
 use super::workload::{Flow, Peer, Workload};
 
@@ -26,7 +27,7 @@ pub fn run(
         sender: Mutex::new(sender),
     }));
     let handler = match (workload.flow, peer) {
-        (Flow::Echo, Peer::Wsabi) => echo,
+        (Flow::Echo, Peer::Wsabi | Peer::WsabiPoll) => echo,
         (Flow::Receive, _) => receive,
         _ => tell,
     };
@@ -34,8 +35,12 @@ pub fn run(
     if peer == Peer::WsabiBounded {
         c::bound(options, 1 << 20)?;
     }
-    let url = format!("ws://127.0.0.1:{port}{}", workload.target());
-    let socket = c::connect(c::runtime()?, &url, options, state)?;
+    if workload.secure {
+        let authority = channel::authority().map_err(|error| error.to_string())?;
+        c::trust(options, &authority)?;
+    }
+    let runtime = c::runtime(u32::from(peer != Peer::WsabiPoll))?;
+    let socket = c::connect(runtime, &workload.url(port), options, state)?;
     match (workload.flow, peer) {
         (Flow::Send, _) => {
             let many = peer == Peer::WsabiMany;
@@ -52,6 +57,11 @@ pub fn run(
             while !meter.step() {
                 c::check(c::send(socket, &state.payload))?;
                 wait_for(&events, Seen::Message);
+            }
+        }
+        (_, Peer::WsabiPoll) => {
+            while !events.try_iter().any(|it| it == Seen::End) {
+                c::poll(runtime)?;
             }
         }
         _ => wait_for(&events, Seen::End),

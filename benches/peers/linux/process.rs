@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use super::channel::Certificates;
 use super::meter::Sample;
 use super::workload::{Peer, Workload};
 
@@ -15,15 +16,16 @@ pub const SERVER: &str = "as-server";
 pub const IDLE: &str = "as-idle";
 
 /// A server, which ends with this value.
-pub struct Server {
-    pub port: u16,
+pub struct Server<'a> {
+    port: u16,
+    certificates: &'a Certificates,
     child: Child,
     input: Option<ChildStdin>,
 }
 
-impl Server {
-    pub fn start() -> Result<Self, String> {
-        let mut child = this_program()
+impl<'a> Server<'a> {
+    pub fn start(certificates: &'a Certificates) -> Result<Self, String> {
+        let mut child = this_program(certificates)
             .arg(SERVER)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -35,11 +37,16 @@ impl Server {
             let _ = BufReader::new(output).read_line(&mut line);
         }
         let port = line.trim().parse().map_err(|_| "the server has no port")?;
-        Ok(Self { port, child, input })
+        Ok(Self {
+            port,
+            certificates,
+            child,
+            input,
+        })
     }
 }
 
-impl Drop for Server {
+impl Drop for Server<'_> {
     fn drop(&mut self) {
         self.input = None;
         let _ = self.child.wait();
@@ -47,29 +54,31 @@ impl Drop for Server {
 }
 
 /// Runs a client to its end.
-pub fn measure(peer: Peer, workload: &Workload, port: u16) -> Result<Sample, String> {
-    let mut command = this_program();
-    command.args(client_args(peer, workload, port));
+pub fn measure(peer: Peer, workload: &Workload, server: &Server<'_>) -> Result<Sample, String> {
+    let mut command = this_program(server.certificates);
+    command.args(client_args(peer, workload, server.port));
     output(command)?.trim().parse()
 }
 
 /// How many system calls a client makes for each message, if strace can tell: the difference of
 /// two runs, so that those of the beginning and the end do not count.
-pub fn system_calls(peer: Peer, workload: &Workload, port: u16) -> Option<f64> {
+pub fn system_calls(peer: Peer, workload: &Workload, server: &Server<'_>) -> Option<f64> {
     let longer = Workload {
         messages: workload.messages * 3,
         ..*workload
     };
-    let [few, many] = [workload, &longer].map(|it| count_system_calls(peer, it, port));
+    let [few, many] = [workload, &longer].map(|it| count_system_calls(peer, it, server));
     let messages = longer.messages + longer.warm_up() - workload.messages - workload.warm_up();
     Some((many? as f64 - few? as f64).max(0.0) / messages as f64)
 }
 
-fn count_system_calls(peer: Peer, workload: &Workload, port: u16) -> Option<u64> {
+fn count_system_calls(peer: Peer, workload: &Workload, server: &Server<'_>) -> Option<u64> {
     let mut command = Command::new("strace");
     command.args(["-f", "-c", "-U", "calls,name"]);
     command.arg(std::env::current_exe().ok()?);
-    command.args(client_args(peer, workload, port));
+    command.args(client_args(peer, workload, server.port));
+    let (name, value) = server.certificates.variable();
+    command.env(name, value);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().ok()?;
     let mut report = String::new();
@@ -84,13 +93,17 @@ fn count_system_calls(peer: Peer, workload: &Workload, port: u16) -> Option<u64>
 }
 
 /// Bytes of the heap and of resident memory that one idle connection takes.
-pub fn idle_memory(peer: Peer, connections: usize, port: u16) -> Result<(u64, u64), String> {
-    let mut command = this_program();
+pub fn idle_memory(
+    peer: Peer,
+    connections: usize,
+    server: &Server<'_>,
+) -> Result<(u64, u64), String> {
+    let mut command = this_program(server.certificates);
     command.args([
         IDLE,
         peer.name(),
         &connections.to_string(),
-        &port.to_string(),
+        &server.port.to_string(),
     ]);
     let output = output(command)?;
     let numbers = output.trim().split_once(' ');
@@ -105,8 +118,12 @@ fn client_args(peer: Peer, workload: &Workload, port: u16) -> Vec<String> {
     args
 }
 
-fn this_program() -> Command {
-    Command::new(std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")))
+fn this_program(certificates: &Certificates) -> Command {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+    let (name, value) = certificates.variable();
+    let mut command = Command::new(program);
+    command.env(name, value);
+    command
 }
 
 fn output(mut command: Command) -> Result<String, String> {

@@ -4,8 +4,8 @@
 //! pieces that stay in the cache.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 
+use super::channel::Channel;
 use super::meter::Meter;
 use super::sys::{self, Epoll, Event, Interest};
 use super::wire;
@@ -17,7 +17,7 @@ const PIECE: usize = 128 << 10;
 const BATCH: usize = 64 << 10;
 
 pub fn run(workload: &Workload, port: u16, meter: &Meter) -> io::Result<()> {
-    let mut client = Client::connect(port, &workload.target(), workload.len)?;
+    let mut client = Client::connect(port, workload)?;
     match workload.flow {
         Flow::Echo if workload.len > PIECE => client.echo_large(workload, meter),
         Flow::Echo => client.echo(workload, meter),
@@ -33,9 +33,8 @@ pub fn run(workload: &Workload, port: u16, meter: &Meter) -> io::Result<()> {
 }
 
 /// A connection whose handshake is done.
-pub fn connect(port: u16, target: &str) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(true)?;
+pub fn connect(port: u16, target: &str, secure: bool) -> io::Result<Channel> {
+    let mut stream = Channel::client(port, secure)?;
     write!(
         stream,
         "GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n\
@@ -52,7 +51,7 @@ pub fn connect(port: u16, target: &str) -> io::Result<TcpStream> {
 }
 
 struct Client {
-    stream: TcpStream,
+    stream: Channel,
     epoll: Epoll,
     input: Vec<u8>,
     /// Bytes at the front of the input that wait for the rest of their frame.
@@ -68,15 +67,15 @@ struct Output {
 }
 
 impl Client {
-    fn connect(port: u16, target: &str, len: usize) -> io::Result<Self> {
-        let stream = connect(port, target)?;
-        stream.set_nonblocking(true)?;
+    fn connect(port: u16, workload: &Workload) -> io::Result<Self> {
+        let stream = connect(port, &workload.target(), workload.secure)?;
+        stream.set_nonblocking()?;
         let epoll = Epoll::new()?;
         epoll.add(&stream, 0, Interest::Read)?;
         Ok(Self {
             stream,
             epoll,
-            input: vec![0; INPUT.max(len + wire::MAX_HEADER)],
+            input: vec![0; INPUT.max(workload.len + wire::MAX_HEADER)],
             held: 0,
             output: Output {
                 bytes: vec![0; 4 * INPUT + 4 * PIECE],
@@ -113,7 +112,10 @@ impl Client {
             let header = loop {
                 let room = &mut self.input[have..];
                 self.epoll.wait(&mut [Event { events: 0, u64: 0 }])?;
-                have += self.stream.read(room)?;
+                match self.stream.read(room) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    result => have += result?,
+                }
                 match wire::parse(&self.input[..have]) {
                     Some(header) if have >= header.size + header.len => break header,
                     _ => {}
@@ -156,10 +158,14 @@ impl Client {
     }
 
     fn wait_and_read(&mut self) -> io::Result<usize> {
-        self.epoll.wait(&mut [Event { events: 0, u64: 0 }])?;
-        match self.stream.read(&mut self.input[self.held..])? {
-            0 => Err(ErrorKind::UnexpectedEof.into()),
-            len => Ok(len),
+        loop {
+            self.epoll.wait(&mut [Event { events: 0, u64: 0 }])?;
+            match self.stream.read(&mut self.input[self.held..]) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                // A record that is not complete.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                result => return result,
+            }
         }
     }
 
@@ -190,6 +196,9 @@ impl Client {
             }
         }
         self.output.end = 0;
+        while !self.stream.write_records()? {
+            sys::wait_writable(&self.stream)?;
+        }
         Ok(())
     }
 }

@@ -4,9 +4,12 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
+use rustls::ServerConfig;
 use tungstenite::handshake::derive_accept_key;
 
+use super::channel::{self, Channel};
 use super::sys::{self, Epoll, Event, Interest};
 use super::wire;
 
@@ -15,6 +18,7 @@ pub fn run() -> io::Result<()> {
     sys::raise_descriptor_limit();
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?.port());
+    let tls = channel::server_config().map_err(|error| io::Error::other(error.to_string()))?;
     let epoll = Epoll::new()?;
     epoll.add(&listener, LISTENER, Interest::Read)?;
     epoll.add(&io::stdin(), STDIN, Interest::Read)?;
@@ -36,7 +40,7 @@ pub fn run() -> io::Result<()> {
                     let Some(slot) = connections.get_mut(token as usize) else {
                         continue;
                     };
-                    let alive = slot.as_mut().map(|it| it.turn(&epoll, &mut buffer));
+                    let alive = slot.as_mut().map(|it| it.turn(&epoll, &mut buffer, &tls));
                     if !matches!(alive, Some(Ok(true))) {
                         *slot = None;
                     }
@@ -51,8 +55,10 @@ const STDIN: u64 = u64::MAX - 1;
 const BUFFER: usize = 256 << 10;
 
 struct Connection {
-    stream: TcpStream,
+    stream: Channel,
     token: u64,
+    /// Nothing has come yet.
+    is_new: bool,
     mode: Mode,
     out: Vec<u8>,
     /// How much of `out` the system has taken.
@@ -85,11 +91,10 @@ struct Echo {
 
 impl Connection {
     fn new(stream: TcpStream, token: u64) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
         Ok(Self {
-            stream,
+            stream: Channel::server(stream)?,
             token,
+            is_new: true,
             mode: Mode::Handshake(Vec::new()),
             out: Vec::new(),
             sent: 0,
@@ -98,7 +103,16 @@ impl Connection {
     }
 
     /// Reads once, writes once. False: the peer has gone.
-    fn turn(&mut self, epoll: &Epoll, buffer: &mut [u8]) -> io::Result<bool> {
+    fn turn(
+        &mut self,
+        epoll: &Epoll,
+        buffer: &mut [u8],
+        tls: &Arc<ServerConfig>,
+    ) -> io::Result<bool> {
+        if self.is_new && self.stream.begins_with_tls()? {
+            self.stream.secure(tls)?;
+        }
+        self.is_new = false;
         match self.stream.read(buffer) {
             Ok(0) => return Ok(false),
             Ok(len) => self.receive(&buffer[..len])?,
@@ -163,6 +177,9 @@ impl Connection {
 
     /// Writes once. Whether nothing is left.
     fn write(&mut self) -> io::Result<bool> {
+        if !self.stream.write_records()? {
+            return Ok(false);
+        }
         if self.sent < self.out.len() {
             self.sent += taken(self.stream.write(&self.out[self.sent..]))?;
             if self.sent < self.out.len() {
@@ -177,9 +194,9 @@ impl Connection {
                 let begin = (block.len() - *left % block.len()) % block.len();
                 let end = block.len().min(begin + *left);
                 *left -= taken(self.stream.write(&block[begin..end]))?;
-                Ok(*left == 0)
+                Ok(*left == 0 && self.stream.write_records()?)
             }
-            _ => Ok(true),
+            _ => self.stream.write_records(),
         }
     }
 }

@@ -10,6 +10,8 @@ pub enum Peer {
     Raw,
     /// This library; its handlers run on its thread.
     Wsabi,
+    /// The same without threads: handlers run, and the I/O is done, inside poll.
+    WsabiPoll,
     /// The same, but answers come from a thread of the application.
     WsabiThread,
     /// The same, with at most 1 MiB that waits to be sent instead of 64 MiB.
@@ -21,9 +23,10 @@ pub enum Peer {
 }
 
 impl Peer {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Raw,
         Self::Wsabi,
+        Self::WsabiPoll,
         Self::WsabiThread,
         Self::WsabiBounded,
         Self::WsabiMany,
@@ -34,6 +37,7 @@ impl Peer {
         match self {
             Self::Raw => "raw epoll",
             Self::Wsabi => "wsabi",
+            Self::WsabiPoll => "wsabi, no threads",
             Self::WsabiThread => "wsabi, own thread",
             Self::WsabiBounded => "wsabi, 1 MiB waits",
             Self::WsabiMany => "wsabi, send_many",
@@ -43,6 +47,7 @@ impl Peer {
 
     pub fn takes_part(self, workload: &Workload) -> bool {
         match self {
+            Self::WsabiPoll => workload.flow != Flow::Send,
             Self::WsabiThread => workload.window == 1 && workload.len < 1 << 20,
             Self::WsabiBounded | Self::WsabiMany => workload.flow == Flow::Send,
             _ => true,
@@ -79,10 +84,12 @@ pub struct Workload {
     pub window: u64,
     /// Messages that are measured.
     pub messages: u64,
+    /// Whether through TLS.
+    pub secure: bool,
 }
 
 /// Each takes a fraction of a second.
-pub const WORKLOADS: [Workload; 12] = [
+pub const WORKLOADS: [Workload; 20] = [
     echo(64, 1, 6_000),
     echo(64, 64, 300_000),
     echo(1 << 10, 64, 150_000),
@@ -95,7 +102,22 @@ pub const WORKLOADS: [Workload; 12] = [
     flood(Flow::Send, 64, 3_000_000),
     flood(Flow::Send, 1 << 10, 400_000),
     flood(Flow::Send, 16 << 10, 30_000),
+    secure(echo(64, 1, 6_000)),
+    secure(echo(64, 64, 300_000)),
+    secure(echo(1 << 10, 64, 150_000)),
+    secure(echo(16 << 10, 64, 16_000)),
+    secure(echo(1 << 20, 1, 250)),
+    secure(flood(Flow::Receive, 64, 4_000_000)),
+    secure(flood(Flow::Receive, 16 << 10, 40_000)),
+    secure(flood(Flow::Send, 16 << 10, 30_000)),
 ];
+
+const fn secure(workload: Workload) -> Workload {
+    Workload {
+        secure: true,
+        ..workload
+    }
+}
 
 const fn echo(len: usize, window: u64, messages: u64) -> Workload {
     Workload {
@@ -103,6 +125,7 @@ const fn echo(len: usize, window: u64, messages: u64) -> Workload {
         len,
         window,
         messages,
+        secure: false,
     }
 }
 
@@ -112,6 +135,7 @@ const fn flood(flow: Flow, len: usize, messages: u64) -> Workload {
         len,
         window: 0,
         messages,
+        secure: false,
     }
 }
 
@@ -129,6 +153,16 @@ impl Workload {
         (self.messages / 8).max(self.window).max(3)
     }
 
+    /// Where the client connects to.
+    pub fn url(&self, port: u16) -> String {
+        let target = self.target();
+        if self.secure {
+            format!("wss://localhost:{port}{target}")
+        } else {
+            format!("ws://127.0.0.1:{port}{target}")
+        }
+    }
+
     /// What the client asks the server for.
     pub fn target(&self) -> String {
         let Self { len, messages, .. } = self;
@@ -141,7 +175,7 @@ impl Workload {
     }
 
     /// As arguments of a process.
-    pub fn to_args(self) -> [String; 4] {
+    pub fn to_args(self) -> [String; 5] {
         let flow = Flow::ALL.iter().find(|(flow, _)| *flow == self.flow);
         let flow = flow.map_or("", |(_, name)| *name);
         [
@@ -149,11 +183,12 @@ impl Workload {
             self.len.to_string(),
             self.window.to_string(),
             self.messages.to_string(),
+            self.secure.to_string(),
         ]
     }
 
     pub fn from_args(args: &[String]) -> Option<Self> {
-        let [flow, len, window, messages] = args else {
+        let [flow, len, window, messages, secure] = args else {
             return None;
         };
         let (flow, _) = *Flow::ALL.iter().find(|(_, name)| name == flow)?;
@@ -162,6 +197,7 @@ impl Workload {
             len: len.parse().ok()?,
             window: window.parse().ok()?,
             messages: messages.parse().ok()?,
+            secure: secure.parse().ok()?,
         })
     }
 }
@@ -173,6 +209,9 @@ impl fmt::Display for Workload {
             len if len >= 1 << 10 => format!("{} KiB", len >> 10),
             len => format!("{len} B"),
         };
+        if self.secure {
+            f.write_str("wss, ")?;
+        }
         match (self.flow, self.window) {
             (Flow::Echo, 1) => write!(f, "round trip, {len}"),
             (Flow::Echo, window) => write!(f, "echo, {len}, {window} messages under way"),

@@ -253,14 +253,7 @@ fn the_handle_of_an_accepted_socket_lives_through_its_close_handler() {
 fn a_call_that_fails_takes_nothing() {
     let app = App::new(|_| ());
     let host = Host::new();
-    for url in [
-        "",
-        "ws:",
-        "ftp://a/",
-        "ws://a/#b",
-        "wss://a/",
-        "ws://127.0.0.1:0/",
-    ] {
+    for url in ["", "ws:", "ftp://a/", "ws://a/#b", "ws://127.0.0.1:0/"] {
         assert_eq!(host.connect(url, app), Err(WSABI_ERR_URL), "{url}");
     }
     let (server, url) = host.listen(app);

@@ -7,7 +7,7 @@ use tungstenite::handshake::derive_accept_key;
 use crate::error::{Error, Result};
 
 use super::body::Body;
-use super::head::{Head, HeadError, HeadReader, text};
+use super::head::{Head, HeadError, HeadReader};
 use super::{put_field, quote};
 
 /// What a request says. Every text is printable: options and URL have been checked.
@@ -132,13 +132,8 @@ impl Client {
     fn failure(&self) -> Error {
         match &self.head {
             Some(head) => {
-                let reason = text(head.reason().trim_ascii());
-                // What the server wrote must not command the terminal that shows it.
-                let printable = reason.chars().filter(|it| !it.is_control());
-                let reason: String = printable.take(80).collect();
-                let answer = format!("{} {reason}", head.status());
-                let sentence = format!("server answered {} instead of 101", answer.trim_end());
-                Error::Http(sentence.into())
+                let answer = head.describe_status();
+                Error::Http(format!("server answered {answer} instead of 101").into())
             }
             None if self.reader.is_inside() => {
                 Error::Io("connection ended inside the response head".into())

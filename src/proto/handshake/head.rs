@@ -113,6 +113,16 @@ impl Head {
             .unwrap_or_default()
     }
 
+    /// Status and reason phrase of a response, for a sentence. What the peer wrote must not command
+    /// the terminal that shows it.
+    pub fn describe_status(&self) -> String {
+        const LONGEST: usize = 80;
+        let reason = text(self.reason().trim_ascii());
+        let printable = reason.chars().filter(|it| !it.is_control());
+        let reason: String = printable.take(LONGEST).collect();
+        format!("{} {reason}", self.status()).trim_end().to_owned()
+    }
+
     /// The method of a request.
     pub fn method(&self) -> &str {
         self.word(0)

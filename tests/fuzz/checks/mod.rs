@@ -8,6 +8,7 @@ mod frames;
 mod handshake;
 mod inflate;
 mod input;
+mod proxy;
 mod reading;
 mod reference;
 #[cfg(test)]
@@ -20,4 +21,5 @@ pub use extensions::extensions;
 pub use frames::frames;
 pub use handshake::{handshake_client, handshake_server};
 pub use inflate::inflate;
+pub use proxy::{proxy_connect, proxy_socks5, proxy_url};
 pub use url::url;

@@ -41,7 +41,7 @@ fn paths(directory: &str) -> impl Iterator<Item = PathBuf> {
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 8] = [
+const TARGETS: [(&str, Target); 11] = [
     ("frames", frames),
     ("differential", differential),
     ("handshake_client", handshake_client),
@@ -49,5 +49,8 @@ const TARGETS: [(&str, Target); 8] = [
     ("deflate", deflate),
     ("extensions", extensions),
     ("inflate", inflate),
+    ("proxy_connect", proxy_connect),
+    ("proxy_socks5", proxy_socks5),
+    ("proxy_url", proxy_url),
     ("url", url),
 ];

@@ -1,0 +1,470 @@
+//! Events that wait until the application asks for them.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+#[cfg(unix)]
+use super::descriptor::Descriptor;
+use super::event::{Event, Handler, MessageKind, Payload};
+use super::gate::{Gate, Panicked, drop_handler};
+use crate::error::Error;
+use crate::proto::{Buffer, Pool};
+
+/// The events of one runtime, in the order in which they happened.
+#[derive(Default)]
+pub struct Queue {
+    state: Mutex<State>,
+    arrived: Condvar,
+    /// How many wait, to be read without the lock.
+    len: AtomicUsize,
+    is_full: AtomicBool,
+    /// How many events may be handled where they arise, on the thread that asks for them.
+    direct: AtomicUsize,
+    /// What to do when there is room again.
+    on_room: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    signal: RwLock<Option<Signal>>,
+    /// Nobody has asked for events since the signal was given.
+    is_signalled: AtomicBool,
+    #[cfg(unix)]
+    descriptor: OnceLock<Descriptor>,
+}
+
+#[derive(Default)]
+struct State {
+    events: VecDeque<Waiting>,
+    /// What they count for.
+    bytes: usize,
+    pool: Pool,
+    /// Somebody who waits is to go on without an event.
+    is_woken: bool,
+}
+
+/// Tells the application that events begin to wait.
+pub type Signal = Box<dyn Fn() + Send + Sync>;
+
+/// An event, and whom it is for.
+pub struct Waiting {
+    handler: Arc<dyn Handler>,
+    gate: Arc<Gate>,
+    kind: Kind,
+    /// With a NUL behind it: what the event carries, or the sentence of its error.
+    payload: Buffer,
+}
+
+enum Kind {
+    Open,
+    Message(MessageKind),
+    Ping,
+    Pong(Option<Duration>),
+    Drain,
+    Error(Error),
+    Reconnect(Error, Duration),
+    Close(u16, bool),
+}
+
+/// While more than this waits, sockets of which something waits are not read.
+const LIMIT: usize = 16 << 20;
+/// Reading goes on when so much is left.
+const ROOM_AGAIN: usize = LIMIT / 2;
+/// What an event counts for besides its payload.
+const OVERHEAD: usize = 128;
+/// Pings and pongs of one socket that wait while there is no room.
+const MOST_PINGS: usize = 16;
+
+thread_local! {
+    static IN_SIGNAL: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Queue {
+    /// Sets what is to be done when there is room again, once.
+    pub fn on_room(&self, act: impl Fn() + Send + Sync + 'static) {
+        let set = self.on_room.set(Box::new(act));
+        debug_assert!(set.is_ok());
+    }
+
+    /// Sets what tells the application that events begin to wait. None of the old one runs
+    /// afterwards, unless this is called from inside it.
+    pub fn set_signal(&self, signal: Option<Signal>) {
+        if IN_SIGNAL.get() {
+            // What runs now is to be replaced. It cannot be waited for.
+            log::error!("a signal of events must not replace itself");
+            return;
+        }
+        let old = std::mem::replace(&mut *self.signal.write(), signal);
+        drop(old);
+        self.asked();
+    }
+
+    /// Appends an event.
+    pub fn push(&self, handler: &Arc<dyn Handler>, gate: &Arc<Gate>, event: &Event<'_>) {
+        let is_ping = matches!(event, Event::Ping(_) | Event::Pong { .. });
+        if is_ping && self.is_full() && gate.pings.load(Ordering::Relaxed) >= MOST_PINGS {
+            // Pings are answered all the same, and nobody who does not listen misses them.
+            return;
+        }
+        let counter = if is_ping { &gate.pings } else { &gate.waiting };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let is_first = {
+            let mut state = self.state.lock();
+            let buffer = state.pool.take();
+            let waiting = Waiting::new(handler, gate, event, buffer);
+            state.bytes = state.bytes.saturating_add(waiting.cost());
+            if state.bytes > LIMIT {
+                self.is_full.store(true, Ordering::Release);
+            }
+            state.events.push_back(waiting);
+            self.len.store(state.events.len(), Ordering::Release);
+            let is_first = state.events.len() == 1;
+            if is_first {
+                self.show(&state);
+            }
+            is_first
+        };
+        if is_first {
+            self.arrived.notify_all();
+            self.signal();
+        }
+    }
+
+    /// Takes the first event that is still wanted, if `fits` agrees. `used` has been handled.
+    pub fn next(
+        &self,
+        used: Option<Waiting>,
+        mut fits: impl FnMut(&Waiting) -> bool,
+    ) -> Option<Waiting> {
+        let mut unwanted = Vec::new();
+        let (next, has_room) = {
+            let mut state = self.state.lock();
+            let used = used.map(|mut used| {
+                state.pool.give(std::mem::take(&mut used.payload));
+                used
+            });
+            unwanted.extend(used);
+            let next = loop {
+                let Some(first) = state.events.front() else {
+                    break None;
+                };
+                if first.is_wanted() && !fits(first) {
+                    break None;
+                }
+                let Some(first) = state.events.pop_front() else {
+                    break None;
+                };
+                state.bytes = state.bytes.saturating_sub(first.cost());
+                first.counter().fetch_sub(1, Ordering::Relaxed);
+                if first.is_wanted() {
+                    break Some(first);
+                }
+                unwanted.push(first);
+            };
+            self.len.store(state.events.len(), Ordering::Release);
+            if state.events.is_empty() {
+                self.show(&state);
+            }
+            let has_room = self.is_full() && state.bytes < ROOM_AGAIN;
+            if has_room {
+                self.is_full.store(false, Ordering::Release);
+            }
+            (next, has_room)
+        };
+        // The application may be called when the last handler of a socket goes.
+        unwanted.into_iter().for_each(drop_handler);
+        if has_room {
+            self.tell_of_room();
+        }
+        next
+    }
+
+    /// Takes the memory of events that have been used, and leaves an empty list.
+    pub fn recycle(&self, used: &mut Vec<Waiting>) {
+        if used.is_empty() {
+            return;
+        }
+        {
+            let mut state = self.state.lock();
+            for event in &mut *used {
+                state.pool.give(std::mem::take(&mut event.payload));
+            }
+        }
+        used.drain(..).for_each(drop_handler);
+    }
+
+    /// Has connections look at their gates, and read if there is room.
+    pub fn tell_of_room(&self) {
+        if let Some(act) = self.on_room.get() {
+            act();
+        }
+    }
+
+    /// Waits until there are events, somebody calls [`Self::wake`], or the time is up.
+    pub fn wait(&self, deadline: Option<Instant>) {
+        let mut state = self.state.lock();
+        while state.events.is_empty() && !state.is_woken {
+            match deadline {
+                None => self.arrived.wait(&mut state),
+                Some(deadline) => {
+                    if self.arrived.wait_until(&mut state, deadline).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Has the one who waits, or is about to, go on.
+    pub fn wake(&self) {
+        {
+            let mut state = self.state.lock();
+            state.is_woken = true;
+            self.show(&state);
+        }
+        self.arrived.notify_all();
+    }
+
+    /// Whether somebody is to go on.
+    pub fn is_woken(&self) -> bool {
+        self.state.lock().is_woken
+    }
+
+    /// The same, which is thereby done.
+    pub fn take_wake(&self) -> bool {
+        let mut state = self.state.lock();
+        let was_woken = std::mem::take(&mut state.is_woken);
+        if was_woken {
+            self.show(&state);
+        }
+        was_woken
+    }
+
+    /// The application has asked for events: the next that come, or those that are left, are
+    /// signalled again.
+    pub fn asked(&self) {
+        // A swap, not a store: with it, what was pushed while the signal was still given is seen.
+        self.is_signalled.swap(false, Ordering::SeqCst);
+        if self.len() > 0 {
+            self.signal();
+        }
+    }
+
+    /// Forgets all events.
+    pub fn clear(&self) {
+        let events = {
+            let mut state = self.state.lock();
+            state.bytes = 0;
+            self.len.store(0, Ordering::Release);
+            let events = std::mem::take(&mut state.events);
+            self.show(&state);
+            events
+        };
+        for event in &events {
+            event.counter().fetch_sub(1, Ordering::Relaxed);
+        }
+        events.into_iter().for_each(drop_handler);
+    }
+
+    /// How many events wait.
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Whether so much waits that sockets are not read.
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Acquire)
+    }
+
+    /// Lets so many events be handled where they arise. Returns how many of the last ones were not.
+    pub fn set_direct(&self, most: usize) -> usize {
+        self.direct.swap(most, Ordering::Relaxed)
+    }
+
+    /// Whether events may be handled where they arise.
+    pub fn is_direct(&self) -> bool {
+        self.direct.load(Ordering::Relaxed) > 0 && self.len() == 0
+    }
+
+    /// Counts one event that is handled where it arises.
+    pub fn count_direct(&self) {
+        let left = self.direct.load(Ordering::Relaxed);
+        self.direct.store(left.saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// A descriptor that is readable while events wait, or somebody is to go on.
+    #[cfg(unix)]
+    pub fn descriptor(&self) -> std::io::Result<std::os::fd::RawFd> {
+        let state = self.state.lock();
+        if self.descriptor.get().is_none() {
+            let descriptor = Descriptor::new()?;
+            descriptor.show(state.is_ready());
+            let set = self.descriptor.set(descriptor);
+            debug_assert!(set.is_ok(), "the state is locked");
+        }
+        drop(state);
+        Ok(self.descriptor.get().map_or(-1, Descriptor::number))
+    }
+
+    /// Makes the descriptor readable, or not, as the state is while it is locked.
+    fn show(&self, state: &State) {
+        #[cfg(unix)]
+        if let Some(descriptor) = self.descriptor.get() {
+            descriptor.show(state.is_ready());
+        }
+        #[cfg(not(unix))]
+        let _ = state;
+    }
+
+    fn signal(&self) {
+        let signal = self.signal.read();
+        if let Some(signal) = &*signal
+            && !self.is_signalled.swap(true, Ordering::SeqCst)
+        {
+            IN_SIGNAL.set(true);
+            let signalled = catch_unwind(AssertUnwindSafe(signal));
+            IN_SIGNAL.set(false);
+            if signalled.is_err() {
+                log::error!("the application panicked in its signal of events");
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+impl State {
+    /// Whether a poll would return at once.
+    fn is_ready(&self) -> bool {
+        !self.events.is_empty() || self.is_woken
+    }
+}
+
+impl Waiting {
+    fn new(
+        handler: &Arc<dyn Handler>,
+        gate: &Arc<Gate>,
+        event: &Event<'_>,
+        mut payload: Buffer,
+    ) -> Self {
+        let mut sentence = String::new();
+        let (kind, carried) = match *event {
+            Event::Open => (Kind::Open, Payload::EMPTY),
+            Event::Message { kind, payload } => (Kind::Message(kind), payload),
+            Event::Ping(payload) => (Kind::Ping, payload),
+            Event::Pong {
+                payload,
+                round_trip,
+            } => (Kind::Pong(round_trip), payload),
+            Event::Drain => (Kind::Drain, Payload::EMPTY),
+            Event::Error(error) => {
+                sentence = format!("{error}\0");
+                (Kind::Error(error.clone()), Payload::EMPTY)
+            }
+            Event::Reconnect { cause, delay } => {
+                sentence = format!("{cause}\0");
+                (Kind::Reconnect(cause.clone(), delay), Payload::EMPTY)
+            }
+            Event::Close {
+                code,
+                reason,
+                was_clean,
+            } => (Kind::Close(code, was_clean), reason),
+        };
+        let bytes = if sentence.is_empty() {
+            carried.with_nul()
+        } else {
+            sentence.as_bytes()
+        };
+        if payload.append(bytes).is_err() {
+            log::error!("no memory for an event of {} bytes", bytes.len());
+        }
+        Self {
+            handler: Arc::clone(handler),
+            gate: Arc::clone(gate),
+            kind,
+            payload,
+        }
+    }
+
+    /// Whom the event is for.
+    pub fn handler(&self) -> &Arc<dyn Handler> {
+        &self.handler
+    }
+
+    /// The handler as what it is, where it wants to be known.
+    pub fn target(&self) -> Option<&dyn Any> {
+        self.handler.as_any()
+    }
+
+    /// What the event carries, or the sentence of its error; with a NUL.
+    pub fn payload(&self) -> Payload<'_> {
+        Payload::new(self.payload.bytes()).unwrap_or(Payload::EMPTY)
+    }
+
+    /// The event.
+    pub fn event(&self) -> Event<'_> {
+        let payload = self.payload();
+        match &self.kind {
+            Kind::Open => Event::Open,
+            Kind::Message(kind) => Event::Message {
+                kind: *kind,
+                payload,
+            },
+            Kind::Ping => Event::Ping(payload),
+            Kind::Pong(round_trip) => Event::Pong {
+                payload,
+                round_trip: *round_trip,
+            },
+            Kind::Drain => Event::Drain,
+            Kind::Error(error) => Event::Error(error),
+            Kind::Reconnect(cause, delay) => Event::Reconnect {
+                cause,
+                delay: *delay,
+            },
+            Kind::Close(code, was_clean) => Event::Close {
+                code: *code,
+                reason: payload,
+                was_clean: *was_clean,
+            },
+        }
+    }
+
+    /// Runs the handler.
+    pub fn handle(&self) -> Result<(), Panicked> {
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(&self.event())));
+        handled.map_err(|_| {
+            self.gate.panic();
+            Panicked
+        })
+    }
+
+    /// Whether the application still wants it: not after it has let go of the socket; no message
+    /// after `close()` (WHATWG), though the end has its beginning; and only the end after a panic.
+    fn is_wanted(&self) -> bool {
+        let gate = &self.gate;
+        !gate.is_detached()
+            && match self.kind {
+                Kind::Error(_) | Kind::Close(..) => true,
+                Kind::Open => !gate.has_panicked(),
+                _ => !gate.has_panicked() && !gate.is_ending(),
+            }
+    }
+
+    fn counter(&self) -> &AtomicUsize {
+        match self.kind {
+            Kind::Ping | Kind::Pong(_) => &self.gate.pings,
+            _ => &self.gate.waiting,
+        }
+    }
+
+    fn cost(&self) -> usize {
+        // Of a buffer that was used before, more than the payload.
+        self.payload.capacity() + OVERHEAD
+    }
+}
+
+#[cfg(test)]
+mod tests;

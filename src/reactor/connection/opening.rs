@@ -1,0 +1,438 @@
+//! A client's way to the open connection: the name, the address, the proxy, TLS, the upgrade.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use super::way::{Step, Way};
+use super::{Connection, Context, Phase, Side, retry};
+use crate::error::{Error, Result};
+use crate::net::tls::{Peer, Session};
+use crate::net::{Host, Progress, Race, Stream, Transport, tls};
+use crate::proto::{deflate, handshake, proxy};
+use crate::reactor::command::Command;
+use crate::reactor::worker::token;
+
+impl Connection {
+    /// Begins an attempt.
+    pub(super) fn set_out(&mut self, cx: &mut Context<'_>) {
+        let settings = Arc::clone(&self.link.settings);
+        let limit = settings.connect_timeout;
+        self.connect_deadline = limit.and_then(|it| cx.now.checked_add(it));
+        let url = self.link.take_url();
+        let Some(way) = self.way() else { return };
+        let started = way.start(url, &settings);
+        let url = way.url().as_str().into();
+        self.link.facts.lock().start_over(url);
+        match started {
+            Ok(()) => self.go_on(cx),
+            Err(error) => {
+                // The settings stay as they are.
+                self.is_hopeless = true;
+                self.give_up(error);
+            }
+        }
+    }
+
+    /// Begins the way, or what a redirect has made of it.
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        let settings = Arc::clone(&self.link.settings);
+        let Some(way) = self.way() else { return };
+        let missing = way
+            .tls_peers()
+            .find(|it| !settings.tls.is_client_ready(*it));
+        match missing {
+            Some(peer) => self.prepare(peer, cx),
+            None => self.look_up(cx),
+        }
+    }
+
+    /// Has the certificates that are trusted read on another thread, since they are in files.
+    fn prepare(&mut self, peer: Peer, cx: &mut Context<'_>) {
+        self.enter(Phase::Preparing, cx.now);
+        let tls = Arc::clone(&self.link.settings.tls);
+        let link = Arc::downgrade(&self.link);
+        let mailbox = Arc::clone(self.link.mailbox());
+        let begun = cx.resolver.run(move || {
+            let result = tls.client(peer).map(drop);
+            mailbox.push(Command::Prepared(link, result));
+        });
+        if let Err(error) = begun {
+            let sentence = format!("no thread to read certificates: {error}");
+            self.give_up(Error::Resource(sentence.into()));
+        }
+    }
+
+    /// The certificates have been read.
+    pub fn prepared(&mut self, result: Result<()>, cx: &mut Context<'_>) {
+        if !matches!(self.phase, Phase::Preparing) {
+            return;
+        }
+        match result {
+            Ok(()) => self.go_on(cx),
+            Err(error) => self.give_up(error),
+        }
+        self.attend(cx);
+    }
+
+    fn look_up(&mut self, cx: &mut Context<'_>) {
+        let Some(way) = self.way() else { return };
+        #[cfg(unix)]
+        if let Some(path) = way.url().unix() {
+            return match mio::net::UnixStream::connect(path) {
+                Ok(stream) => self.connected(Stream::Unix(stream), true, cx),
+                Err(error) => {
+                    let path = path.display();
+                    let sentence = format!("connecting to {path} failed: {error}");
+                    self.give_up(Error::no_connection(sentence, &error));
+                }
+            };
+        }
+        let (host, port) = way.next_host();
+        match host {
+            Host::Ip(address) => self.found(vec![SocketAddr::new(address, port)], cx),
+            // RFC 6761 §6.3: localhost is this machine, whatever a resolver says.
+            Host::Domain("localhost") => {
+                let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+                let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+                self.found(vec![v6, v4], cx);
+            }
+            Host::Domain(name) => {
+                let name = name.to_owned();
+                self.resolve(&name, port, cx);
+            }
+        }
+    }
+
+    fn resolve(&mut self, name: &str, port: u16, cx: &mut Context<'_>) {
+        self.enter(Phase::Resolving, cx.now);
+        // Weak: the resolver may take half a minute, and the application's user_data is to be
+        // released when the socket has ended, on no thread of the resolver's.
+        let link = Arc::downgrade(&self.link);
+        let mailbox = Arc::clone(self.link.mailbox());
+        self.queries = self.queries.wrapping_add(1);
+        let query = self.queries;
+        let begun = cx.resolver.resolve(name, port, move |result| {
+            mailbox.push(Command::Resolved(link, query, result));
+        });
+        if let Err(error) = begun {
+            let sentence = format!("no thread to resolve {name}: {error}");
+            self.give_up(Error::Resource(sentence.into()));
+        }
+    }
+
+    /// The resolver has answered.
+    pub fn resolved(
+        &mut self,
+        query: u32,
+        result: io::Result<Vec<SocketAddr>>,
+        cx: &mut Context<'_>,
+    ) {
+        if query != self.queries || !matches!(self.phase, Phase::Resolving) {
+            return;
+        }
+        self.link.facts.lock().dns += cx.now.saturating_duration_since(self.phase_began);
+        match result {
+            Ok(addresses) if !addresses.is_empty() => self.found(addresses, cx),
+            result => {
+                let why = result
+                    .err()
+                    .map_or_else(|| "it has no address".to_owned(), |error| error.to_string());
+                let host = self.way().map(|way| way.next_host().0.to_string());
+                let host = host.unwrap_or_default();
+                self.give_up(Error::Dns(
+                    format!("host {host} cannot be resolved: {why}").into(),
+                ));
+            }
+        }
+        self.attend(cx);
+    }
+
+    fn found(&mut self, addresses: Vec<SocketAddr>, cx: &mut Context<'_>) {
+        let Some(way) = self.way() else { return };
+        match way.found(addresses) {
+            // That was the server. The proxy is next.
+            None => self.look_up(cx),
+            Some(addresses) => {
+                self.enter(Phase::Connecting(Race::new(addresses, cx.now)), cx.now);
+                self.race_on(Progress::Running, cx);
+            }
+        }
+    }
+
+    pub(super) fn race_on(&mut self, progress: Progress, cx: &mut Context<'_>) {
+        let Phase::Connecting(race) = &mut self.phase else {
+            return;
+        };
+        let progress = match progress {
+            Progress::Running => race.advance(cx.now, |stream, attempt| {
+                let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+                cx.registry
+                    .register(stream, token(cx.slot, attempt), interest)
+            }),
+            progress => progress,
+        };
+        match progress {
+            Progress::Running => {}
+            Progress::Won(stream) => self.connected(Stream::Tcp(stream), false, cx),
+            Progress::Lost(address, error) => {
+                let sentence = format!("connecting to {address} failed: {error}");
+                self.give_up(Error::no_connection(sentence, &error));
+            }
+        }
+    }
+
+    /// Bytes can flow.
+    pub(super) fn connected(&mut self, mut stream: Stream, register: bool, cx: &mut Context<'_>) {
+        if register && let Err(error) = stream.register(cx.registry, token(cx.slot, 0)) {
+            let sentence = format!("the system watches no further socket: {error}");
+            return self.give_up(Error::Resource(sentence.into()));
+        }
+        let transport = Arc::new(Transport::new(stream));
+        {
+            let mut facts = self.link.facts.lock();
+            facts.tcp = cx.now.saturating_duration_since(self.phase_began);
+            facts.peer_address = transport.peer_address().into();
+            facts.local_address = transport.local_address().into();
+        }
+        self.transport = Some(Arc::clone(&transport));
+        self.link.connected(transport);
+        // What arrived before the registration is not announced again on every system.
+        self.readable = true;
+        self.step(cx);
+    }
+
+    /// What comes next, now that the last step is done.
+    pub(super) fn step(&mut self, cx: &mut Context<'_>) {
+        let result = match &mut self.side {
+            Side::Server(_) => self.step_server(cx),
+            Side::Client(None) => return,
+            Side::Client(Some(way)) => match way.next_step() {
+                Some(Step::Secure(peer)) => self.secure(peer, cx),
+                Some(Step::Tunnel) => self.tunnel(cx),
+                Some(Step::Ask) => self.ask(cx),
+                None => return,
+            },
+        };
+        if let Err(error) = result {
+            self.give_up(error);
+        }
+    }
+
+    fn secure(&mut self, peer: Peer, cx: &mut Context<'_>) -> Result<()> {
+        let settings = Arc::clone(&self.link.settings);
+        let Some(way) = self.way() else { return Ok(()) };
+        let host = match (peer, way.proxy()) {
+            (Peer::Proxy, Some(proxy)) => proxy.host(),
+            _ => way.url().host(),
+        };
+        let name = settings.tls.server_name(host, peer)?;
+        let session = Session::client(settings.tls.client(peer)?, name)
+            .map_err(|error| tls::explain(&error, &way.peer_name(peer)))?;
+        self.begin_tls(session, peer, cx);
+        Ok(())
+    }
+
+    pub(super) fn begin_tls(&mut self, session: Session, peer: Peer, cx: &mut Context<'_>) {
+        if let Some(transport) = &self.transport {
+            transport.secure(session);
+        }
+        self.enter(Phase::Securing(peer), cx.now);
+    }
+
+    /// A handshake of TLS is over.
+    pub(super) fn secured(&mut self, cx: &mut Context<'_>) {
+        {
+            let mut facts = self.link.facts.lock();
+            facts.tls += cx.now.saturating_duration_since(self.phase_began);
+            if let Some(names) = self.transport.as_ref().and_then(|it| it.tls_names()) {
+                (facts.tls_version, facts.tls_cipher) = names;
+            }
+        }
+        self.step(cx);
+    }
+
+    fn tunnel(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let Some(way) = self.way() else { return Ok(()) };
+        if let Some((handshake, bytes)) = way.tunnel()? {
+            self.link.send_raw(&bytes)?;
+            self.enter(Phase::Tunneling(Box::new(handshake)), cx.now);
+        }
+        Ok(())
+    }
+
+    /// Takes what a proxy says: the first `len` bytes of the shared buffer.
+    pub(super) fn receive_from_proxy(&mut self, len: usize, cx: &mut Context<'_>) {
+        let mut start = 0;
+        while let Phase::Tunneling(handshake) = &mut self.phase {
+            let result = handshake.receive(&cx.buffer[start..len]);
+            let is_hopeless = handshake.wants_other_credentials();
+            match result {
+                Ok((_, proxy::Step::More)) => return,
+                Ok((used, proxy::Step::Send(bytes))) => {
+                    start += used;
+                    if let Err(error) = self.link.send_raw(&bytes) {
+                        return self.give_up(error);
+                    }
+                }
+                Ok((used, proxy::Step::Done)) if start + used == len => {
+                    let waited = cx.now.saturating_duration_since(self.phase_began);
+                    self.link.facts.lock().tcp += waited;
+                    return self.step(cx);
+                }
+                Ok((_, proxy::Step::Done)) => {
+                    // Nobody has asked the server for anything.
+                    let sentence = "the proxy sent more than its answer";
+                    return self.give_up(Error::Proxy(sentence.into()));
+                }
+                Err(error) => {
+                    self.is_hopeless = is_hopeless;
+                    return self.give_up(error);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let settings = Arc::clone(&self.link.settings);
+        let changed = self.link.changed_headers();
+        let Some(way) = self.way() else { return Ok(()) };
+        let is_home = way.is_home();
+        let headers: Vec<(String, String)> = settings
+            .headers
+            .iter()
+            .filter(|(name, _)| !changed.iter().any(|it| it.0.eq_ignore_ascii_case(name)))
+            .chain(&changed)
+            .filter(|(name, _)| is_home || !is_credential(name))
+            .cloned()
+            .collect();
+        let own = settings.authorization.as_deref().filter(|_| is_home);
+        let url = way.url();
+        let (client, request) = handshake::Client::new(&handshake::Request {
+            host: url.authority(),
+            target: url.target(),
+            authorization: way.basic_auth().or(own),
+            origin: settings.origin.as_deref(),
+            user_agent: settings.user_agent.as_deref(),
+            subprotocols: &settings.subprotocols,
+            headers: &headers,
+            extensions: settings.compression.as_ref().map(deflate::offer).as_deref(),
+        })?;
+        self.link.send_raw(&request)?;
+        self.enter(Phase::Asking(Box::new(client)), cx.now);
+        Ok(())
+    }
+
+    /// Takes what the server answers: the first `len` bytes of the shared buffer.
+    pub(super) fn receive_answer(&mut self, len: usize, cx: &mut Context<'_>) {
+        let Phase::Asking(client) = &mut self.phase else {
+            return;
+        };
+        let result = client.receive(&cx.buffer[..len]);
+        if client.response().is_some() && self.redirected(cx) {
+            return;
+        }
+        match result {
+            Ok((_, None)) => {}
+            Ok((used, Some(accepted))) => {
+                self.keep_response();
+                self.accepted(accepted, used, len, cx);
+            }
+            Err(error) => {
+                self.keep_response();
+                self.give_up(error);
+            }
+        }
+    }
+
+    /// Follows the redirect that the response asks for, if it does and we may.
+    fn redirected(&mut self, cx: &mut Context<'_>) -> bool {
+        let Phase::Asking(client) = &self.phase else {
+            return false;
+        };
+        let Some(head) = client.response() else {
+            return false;
+        };
+        if !matches!(head.status(), 301 | 302 | 303 | 307 | 308) {
+            return false;
+        }
+        let Some(location) = head.field("Location").map(std::borrow::Cow::into_owned) else {
+            return false;
+        };
+        let settings = Arc::clone(&self.link.settings);
+        let Some(followed) = self.way().and_then(|it| it.redirect(&location, &settings)) else {
+            return false;
+        };
+        self.keep_response();
+        match followed {
+            Err(error) => {
+                let sentence = format!("a redirect is not followed: {error}");
+                self.give_up(Error::Http(sentence.into()));
+            }
+            Ok(()) => {
+                self.disconnect();
+                if let Some(way) = self.way() {
+                    let url = way.url().as_str().into();
+                    self.link.facts.lock().url = url;
+                }
+                self.go_on(cx);
+            }
+        }
+        true
+    }
+
+    /// The server has accepted the upgrade.
+    fn accepted(
+        &mut self,
+        accepted: handshake::Accepted,
+        used: usize,
+        len: usize,
+        cx: &mut Context<'_>,
+    ) {
+        let config = self.link.settings.compression.clone().unwrap_or_default();
+        let agreed = match deflate::confirm(&config, &accepted.extensions) {
+            Ok(agreed) => agreed,
+            Err(sentence) => return self.give_up(Error::Handshake(sentence)),
+        };
+        {
+            let mut facts = self.link.facts.lock();
+            facts.subprotocol = accepted.subprotocol.unwrap_or_default().into();
+            facts.extensions = accepted.extensions.into();
+        }
+        if let Side::Client(way) = &mut self.side {
+            // Only a lost connection needs it again.
+            way.take_if(|way| way.retry.is_none());
+        }
+        self.open(agreed, used, len, cx);
+    }
+
+    /// Moves the response to where the application can see it.
+    pub(super) fn keep_response(&mut self) {
+        if !matches!(self.phase, Phase::Asking(_)) {
+            return;
+        }
+        let Phase::Asking(client) = std::mem::replace(&mut self.phase, Phase::Leaving) else {
+            return;
+        };
+        let (head, body) = client.into_response();
+        let status = head.as_ref().map_or(0, handshake::Head::status);
+        self.is_hopeless = status > 101 && retry::is_permanent_status(status);
+        let mut facts = self.link.facts.lock();
+        facts.response = head;
+        facts.response_body = body;
+    }
+
+    pub(super) fn way(&mut self) -> Option<&mut Way> {
+        match &mut self.side {
+            Side::Client(way) => way.as_deref_mut(),
+            Side::Server(_) => None,
+        }
+    }
+}
+
+/// Whether a field is for one origin only.
+fn is_credential(name: &str) -> bool {
+    ["Authorization", "Cookie"]
+        .iter()
+        .any(|it| name.eq_ignore_ascii_case(it))
+}

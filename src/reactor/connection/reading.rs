@@ -1,0 +1,229 @@
+//! What a connection reads, and who uses it.
+
+use std::io;
+
+use super::messages::add;
+use super::{Connection, Context, Phase};
+use crate::delivery::Outlet;
+use crate::error::Error;
+use crate::net::tls::{self, Fault, Peer};
+use crate::net::{SHORT_READ_MEANS_EMPTY, Transport};
+use crate::proto::Buffer;
+use crate::reactor::link::Link;
+use crate::reactor::outbox::ReadyState;
+
+/// Whether the application wants no message now. Once the end has begun it gets none, and what is
+/// read only brings the end.
+pub(super) fn is_held(link: &Link, outlet: &Outlet) -> bool {
+    let is_open = link.ready_state() == ReadyState::Open;
+    link.is_paused() || is_open && outlet.is_full(&link.gate)
+}
+
+impl Connection {
+    /// Whether the next turn should come without an event.
+    pub fn wants_turn(&self) -> bool {
+        self.may_read() || self.held_back && !self.is_held() && !self.is_over()
+    }
+
+    /// Whether a turn is wanted now that the queue of events has room.
+    pub fn waits_for_room(&self) -> bool {
+        self.held_back || self.readable || self.link.gate.has_panic()
+    }
+
+    /// Whether the application wants no message now.
+    pub(super) fn is_held(&self) -> bool {
+        is_held(&self.link, &self.outlet)
+    }
+
+    pub(super) fn may_read(&self) -> bool {
+        self.readable
+            && !self.held_back
+            && !self.is_over()
+            && !self.link.is_dropped()
+            && !self.is_held()
+    }
+
+    /// Delivers what the application did not want while it was paused.
+    pub(super) fn take_held_back(&mut self, cx: &mut Context<'_>) {
+        if self.held_back && !self.is_held() {
+            self.held_back = false;
+            let len = self.tail.len();
+            cx.buffer[..len].copy_from_slice(self.tail.bytes());
+            self.tail = Buffer::new();
+            self.receive(len, cx);
+        }
+    }
+
+    /// Reads once, and uses what was read.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) {
+        let Some(transport) = self.transport.clone() else {
+            return;
+        };
+        if transport.is_secure() {
+            return self.read_secure(&transport, cx);
+        }
+        if let Phase::Open(receiver) = &mut self.phase
+            && self.tail.is_empty()
+            && let Some(room) = receiver.room()
+        {
+            let most = room.len();
+            let result = transport.read(room);
+            if let Some(len) = self.judge(result, most, cx) {
+                self.filled(len, cx);
+            }
+            return;
+        }
+        let held = self.tail.len();
+        // One byte stays free for the NUL behind the last payload.
+        let end = cx.buffer.len() - 1;
+        cx.buffer[..held].copy_from_slice(self.tail.bytes());
+        let result = transport.read(&mut cx.buffer[held..end]);
+        if let Some(len) = self.judge(result, end - held, cx) {
+            self.tail.clear();
+            self.receive(held + len, cx);
+        }
+    }
+
+    /// Reads records once, and uses what was in them.
+    fn read_secure(&mut self, transport: &Transport, cx: &mut Context<'_>) {
+        if let Some(ending) = self.tls_ending.take() {
+            return self.end_tls(ending);
+        }
+        let held = self.tail.len();
+        // One byte stays free for the NUL behind the last payload.
+        let end = cx.buffer.len() - 1;
+        cx.buffer[..held].copy_from_slice(self.tail.bytes());
+        let (result, most, plain) = match transport.receive(&mut cx.buffer[..end], held) {
+            Ok(arrival) => {
+                self.tls_ending = arrival.ending;
+                (Ok(arrival.wire), arrival.room, arrival.end)
+            }
+            Err(error) => (Err(error), 0, held),
+        };
+        if self.judge(result, most, cx).is_none() {
+            return;
+        }
+        // It is looked at when what came before has been used.
+        self.readable |= self.tls_ending.is_some();
+        if matches!(self.phase, Phase::Securing(_)) && transport.is_established() {
+            self.secured(cx);
+        }
+        if plain > held {
+            self.tail.clear();
+            self.receive(plain, cx);
+        }
+    }
+
+    /// TLS has ended.
+    fn end_tls(&mut self, ending: tls::Ending) {
+        let error = match ending {
+            tls::Ending::CloseNotify => self.end_of_stream(),
+            tls::Ending::Failed(error) => {
+                self.is_hopeless = Fault::of(&error).is_permanent();
+                tls::explain(&error, &self.peer_name())
+            }
+        };
+        self.receive_eof(error);
+    }
+
+    /// The other end, for a sentence.
+    fn peer_name(&mut self) -> String {
+        let peer = match self.phase {
+            Phase::Securing(peer) => peer,
+            Phase::Tunneling(_) => Peer::Proxy,
+            _ => Peer::Server,
+        };
+        match self.way() {
+            Some(way) => way.peer_name(peer),
+            None => self.link.facts.lock().peer_address.to_string(),
+        }
+    }
+
+    /// What is to be said of a stream that has ended before its time.
+    fn end_of_stream(&mut self) -> Error {
+        let sentence = if self.give_up_sending() {
+            "the peer ended the connection before everything was sent"
+        } else {
+            "the peer ended the connection without a Close frame"
+        };
+        Error::Io(sentence.into())
+    }
+
+    /// What a read says. `None`: no bytes.
+    pub(super) fn judge(
+        &mut self,
+        result: io::Result<usize>,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Option<usize> {
+        match result {
+            Ok(0) => {
+                let mut error = self.end_of_stream();
+                if self.transport.as_ref().is_some_and(|it| it.is_secure()) {
+                    let peer = self.peer_name();
+                    let detail = format!("{peer} ended the connection without close_notify");
+                    error = Fault::Truncated.error(&detail);
+                }
+                self.receive_eof(error);
+            }
+            Ok(len) => {
+                if SHORT_READ_MEANS_EMPTY && len < most && !self.read_closed {
+                    self.readable = self.write_error.is_some();
+                }
+                let received = &self.link.received;
+                add(&received.bytes, len);
+                *received.at.lock() = Some(cx.now);
+                return Some(len);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                if let Some(error) = self.write_error.take() {
+                    self.receive_eof(error);
+                }
+            }
+            Err(error) => {
+                self.receive_eof(Error::Io(format!("reading failed: {error}").into()));
+            }
+        }
+        None
+    }
+
+    /// Nothing more comes, for which `error` is the sentence.
+    pub(super) fn receive_eof(&mut self, error: Error) {
+        match &mut self.phase {
+            Phase::Asking(client) => {
+                // A refusal whose body does not end is a refusal all the same.
+                let refused = client.response().is_some();
+                let error = if refused { client.receive_eof() } else { error };
+                self.keep_response();
+                self.give_up(error);
+            }
+            Phase::Tunneling(handshake) => {
+                // It knows how far it has come; that time ran out, or TLS failed, says more.
+                let is_lost = matches!(error, Error::Io(_));
+                let error = if is_lost {
+                    handshake.receive_eof()
+                } else {
+                    error
+                };
+                self.give_up(error);
+            }
+            Phase::Open(_) | Phase::Leaving => {
+                let ending = self.closing.end(error);
+                self.finish(ending);
+            }
+            _ => self.give_up(error),
+        }
+    }
+
+    /// Uses the first `len` bytes of the shared buffer.
+    pub(super) fn receive(&mut self, len: usize, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Tunneling(_) => self.receive_from_proxy(len, cx),
+            Phase::Asking(_) => self.receive_answer(len, cx),
+            Phase::Awaiting(_) => self.receive_request(len, cx),
+            Phase::Open(_) => self.messages(0, len, cx),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! A runtime whose events wait until the application asks for them, and whose I/O may be done by
+//! the thread that asks.
+
+use std::any::Any;
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Runtime;
+use crate::delivery::{Batch, Signal, Waiting};
+use crate::error::{Error, Result};
+use crate::reactor::Worker;
+
+/// What only such a runtime has.
+pub struct Polling {
+    /// The thread that is asking for events.
+    poller: Mutex<Option<ThreadId>>,
+    polled: Condvar,
+    /// Of a runtime without threads.
+    worker: Option<Mutex<Worker>>,
+    /// What the last call has handed out.
+    lent: Mutex<Lent>,
+}
+
+#[derive(Default)]
+struct Lent {
+    events: Vec<Waiting>,
+    /// What has to live as long as they.
+    kept: Option<Box<dyn Any + Send>>,
+}
+
+/// The time in which one thread asks for events, and no other can.
+struct Turn<'a> {
+    polling: &'a Polling,
+}
+
+impl Polling {
+    /// With the worker of a runtime that has no threads.
+    pub fn new(worker: Option<Worker>) -> Self {
+        Self {
+            poller: Mutex::default(),
+            polled: Condvar::new(),
+            worker: worker.map(Mutex::new),
+            lent: Mutex::default(),
+        }
+    }
+
+    fn begin(&self) -> Result<Turn<'_>> {
+        let mut poller = self.poller.lock();
+        if poller.is_some() {
+            return Err(Error::State(
+                "the runtime is being polled already, by another thread or around this handler"
+                    .into(),
+            ));
+        }
+        *poller = Some(std::thread::current().id());
+        Ok(Turn { polling: self })
+    }
+
+    /// Whether the calling thread is asking for events.
+    pub fn is_current(&self) -> bool {
+        *self.poller.lock() == Some(std::thread::current().id())
+    }
+
+    /// Waits until no thread asks for events, and has none ask for more.
+    fn wait_for_end(&self) -> Turn<'_> {
+        let mut poller = self.poller.lock();
+        while poller.is_some() {
+            self.polled.wait(&mut poller);
+        }
+        *poller = Some(std::thread::current().id());
+        Turn { polling: self }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.polling.poller.lock() = None;
+        self.polling.polled.notify_all();
+    }
+}
+
+impl Runtime {
+    /// Runs the handlers of at most `most` events, waiting at most `timeout` for the first; without
+    /// one, for ever. Returns how many.
+    pub fn poll(&self, most: usize, timeout: Option<Duration>) -> Result<usize> {
+        let _turn = self.begin_polling()?;
+        self.take_back();
+        let deadline = Deadline::after(timeout);
+        let mut count = self.handle_waiting(most);
+        loop {
+            count += self.do_io(most.saturating_sub(count), deadline.unless(count > 0));
+            count += self.handle_waiting(most.saturating_sub(count));
+            if count > 0 || self.is_done(&deadline) {
+                break;
+            }
+        }
+        self.answered();
+        Ok(count)
+    }
+
+    /// Takes at most `most` events that `fits` accepts, waiting at most `timeout` for the first.
+    /// They live until the next call, and so does what `read` returns.
+    pub(crate) fn take_events<T: Any + Send>(
+        &self,
+        most: usize,
+        timeout: Option<Duration>,
+        mut fits: impl FnMut(&Waiting) -> bool,
+        read: impl FnOnce(&[Waiting]) -> T,
+    ) -> Result<usize> {
+        let polling = self.polling()?;
+        let _turn = self.begin_polling()?;
+        let mut events = self.take_back();
+        let deadline = Deadline::after(timeout);
+        let queue = self.queue()?;
+        loop {
+            self.do_io(0, deadline.unless(queue.len() > 0));
+            while events.len() < most
+                && let Some(event) = queue.next(None, &mut fits)
+            {
+                events.push(event);
+            }
+            if !events.is_empty() || queue.len() > 0 || self.is_done(&deadline) {
+                break;
+            }
+        }
+        self.answered();
+        let count = events.len();
+        let kept = Some(Box::new(read(&events)) as Box<dyn Any + Send>);
+        *polling.lent.lock() = Lent { events, kept };
+        Ok(count)
+    }
+
+    /// From here on the calling thread is the one that asks for events.
+    fn begin_polling(&self) -> Result<Turn<'_>> {
+        let turn = self.polling()?.begin()?;
+        // Whoever frees it wakes those that have begun before, and waits for them.
+        if self.is_freed() {
+            return Err(Error::Handle("the runtime has been freed".into()));
+        }
+        Ok(turn)
+    }
+
+    /// Takes back what the last call has handed out. Returns its memory.
+    fn take_back(&self) -> Vec<Waiting> {
+        let (Ok(polling), Ok(queue)) = (self.polling(), self.queue()) else {
+            return Vec::new();
+        };
+        let Lent { mut events, kept } = std::mem::take(&mut *polling.lent.lock());
+        queue.recycle(&mut events);
+        // The last, since it may run code of the application.
+        drop(kept);
+        events
+    }
+
+    /// Has the one who polls go on, or the next one.
+    pub fn wake(&self) -> Result<()> {
+        self.polling()?;
+        self.queue()?.wake();
+        if self.polling()?.worker.is_some() {
+            self.core.workers.iter().for_each(|worker| worker.wake());
+        }
+        Ok(())
+    }
+
+    /// Sets what is called, on a thread of the runtime, once when events begin to wait.
+    pub fn on_ready(&self, signal: Option<Signal>) -> Result<()> {
+        if self.polling()?.worker.is_some() {
+            return Err(Error::State(
+                "a runtime without threads has none to call from; poll it, or watch its descriptor"
+                    .into(),
+            ));
+        }
+        self.queue()?.set_signal(signal);
+        Ok(())
+    }
+
+    /// A descriptor that is readable while [`Self::poll`] has something to do.
+    #[cfg(unix)]
+    pub fn descriptor(&self) -> Result<std::os::fd::RawFd> {
+        let polling = self.polling()?;
+        let refused = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::Unsupported => {
+                Error::State("without threads there is no descriptor on this system".into())
+            }
+            _ => super::refused("a descriptor", &error),
+        };
+        match &polling.worker {
+            None => self.queue()?.descriptor().map_err(refused),
+            Some(worker) => {
+                // Whoever polls has the worker, and knows the descriptor.
+                let _turn = self.begin_polling()?;
+                let mut worker = worker.lock();
+                let descriptor = worker.descriptor().map_err(refused)?;
+                worker.rest(self.queue()?.len() > 0);
+                Ok(descriptor)
+            }
+        }
+    }
+
+    /// Does I/O for those who have no threads for it, until all connections have ended or the time
+    /// is up.
+    pub(super) fn drive(&self, deadline: Option<Instant>) {
+        let Ok(polling) = self.polling() else { return };
+        let Some(worker) = &polling.worker else {
+            return;
+        };
+        let Ok(_turn) = self.begin_polling() else {
+            return;
+        };
+        while self.core.live.count() > 0 && deadline.is_none_or(|it| it > Instant::now()) {
+            let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
+            worker.lock().turn(left);
+        }
+        self.rest();
+    }
+
+    /// The last: no handler runs any more.
+    pub(super) fn end_polling(&self) {
+        let Ok(queue) = self.queue() else { return };
+        queue.wake();
+        self.core.workers.iter().for_each(|worker| worker.wake());
+        let Ok(polling) = self.polling() else { return };
+        // From inside a handler the rest happens when it has returned.
+        if !polling.is_current() {
+            let _turn = polling.wait_for_end();
+            if let Some(worker) = &polling.worker {
+                worker.lock().turn(Some(Duration::ZERO));
+            }
+            self.take_back();
+        }
+        queue.set_signal(None);
+        queue.clear();
+    }
+
+    /// Runs handlers of events that wait now; what comes meanwhile does not keep the application.
+    fn handle_waiting(&self, most: usize) -> usize {
+        let Ok(queue) = self.queue() else { return 0 };
+        // What handlers send is written when all have run.
+        let _inside = self
+            .polling()
+            .ok()
+            .filter(|it| it.worker.is_some())
+            .and_then(|_| self.core.workers.first())
+            .map(|worker| worker.enter());
+        let most = most.min(queue.len());
+        let mut batch: Option<Batch> = None;
+        let mut used = None;
+        let mut count = 0;
+        while count < most && !self.is_freed() {
+            let Some(event) = queue.next(used.take(), |_| true) else {
+                break;
+            };
+            if !batch.as_ref().is_some_and(|it| it.is_of(event.handler())) {
+                drop(batch.take());
+                batch = Some(Batch::of(event.handler()));
+            }
+            if event.handle().is_err() {
+                queue.tell_of_room();
+            }
+            used = Some(event);
+            count += 1;
+        }
+        drop(batch);
+        queue.recycle(&mut used.into_iter().collect());
+        count
+    }
+
+    /// Waits for events, or does what there is to do without threads, where at most `direct`
+    /// handlers may run. Returns how many have.
+    fn do_io(&self, direct: usize, deadline: Option<Instant>) -> usize {
+        let (Ok(polling), Ok(queue)) = (self.polling(), self.queue()) else {
+            return 0;
+        };
+        let Some(worker) = &polling.worker else {
+            queue.wait(deadline);
+            return 0;
+        };
+        let timeout = if queue.len() > 0 || queue.is_woken() {
+            Some(Duration::ZERO)
+        } else {
+            deadline.map(|it| it.saturating_duration_since(Instant::now()))
+        };
+        queue.set_direct(direct);
+        worker.lock().turn(timeout);
+        direct.saturating_sub(queue.set_direct(0))
+    }
+
+    /// A poll is about to return.
+    fn answered(&self) {
+        if let Ok(queue) = self.queue() {
+            queue.take_wake();
+            queue.asked();
+        }
+        self.rest();
+    }
+
+    /// Nobody asks for a while.
+    fn rest(&self) {
+        let (Ok(polling), Ok(queue)) = (self.polling(), self.queue()) else {
+            return;
+        };
+        if let Some(worker) = &polling.worker {
+            let mut worker = worker.lock();
+            if self.is_freed() {
+                // A handler has freed it, and could not wait for this.
+                worker.turn(Some(Duration::ZERO));
+            }
+            worker.rest(queue.len() > 0 || queue.is_woken());
+        }
+        if self.is_freed() {
+            queue.clear();
+        }
+    }
+
+    fn is_done(&self, deadline: &Deadline) -> bool {
+        deadline.is_over() || self.is_freed() || self.queue().is_ok_and(|queue| queue.take_wake())
+    }
+}
+
+/// Until when to wait.
+struct Deadline(Option<Instant>);
+
+impl Deadline {
+    fn after(timeout: Option<Duration>) -> Self {
+        Self(timeout.and_then(|it| Instant::now().checked_add(it)))
+    }
+
+    /// Not at all, if there is something already.
+    fn unless(&self, is_there: bool) -> Option<Instant> {
+        if is_there {
+            Some(Instant::now())
+        } else {
+            self.0
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_some_and(|it| it <= Instant::now())
+    }
+}
+
+#[cfg(not(unix))]
+impl Runtime {
+    /// There is none that the host could watch.
+    pub fn descriptor(&self) -> Result<i32> {
+        self.polling()?;
+        Err(Error::State(
+            "there are no descriptors on this system".into(),
+        ))
+    }
+}

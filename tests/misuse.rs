@@ -1,0 +1,124 @@
+//! What an application can do wrong, or all at once, and what the system can refuse: C programs
+//! (tests/misuse), one subject each.
+
+mod programs;
+
+use std::{env, fs};
+
+use programs::{Running, compile, compile_alone, compiler, directory, library, root};
+
+#[test]
+fn sockets_keep_their_promises_while_sixteen_threads_do_anything() {
+    run("chaos");
+}
+
+#[test]
+fn a_connection_can_be_ended_at_every_stage_of_its_life() {
+    run("ends");
+}
+
+#[test]
+fn handlers_may_act_on_each_others_sockets_and_block_only_their_own_thread() {
+    run("handlers");
+}
+
+#[test]
+fn what_leaves_a_handler_without_returning_has_a_defined_end() {
+    let program = directory("escape").join("program");
+    let flags = ["-std=c++11", "-x", "c++"];
+    let source = "tests/misuse/escape.c";
+    compile(compiler("CXX", "c++"), &flags, source, &program);
+    for way_out in ["exception", "pthread_exit"] {
+        for place in ["handler", "release", "log", "start", "stop"] {
+            let outcome = Running::start(&program, &[way_out, place]).finish();
+            let ends_as_said = outcome.status.contains("signal: 6")
+                && outcome
+                    .errors
+                    .contains("wsabi: a function of the application");
+            let report = format!("{}:\n{}", outcome.status, outcome.errors);
+            assert!(ends_as_said, "{way_out} from {place}: {report}");
+        }
+    }
+    if is_instrumented() {
+        eprintln!("skipped: what a longjmp leaves behind is lost, and counted as a leak");
+        return;
+    }
+    for threads in ["0", "1"] {
+        Running::start(&program, &["longjmp", threads])
+            .finish()
+            .expect_success();
+    }
+}
+
+#[test]
+fn the_process_can_end_in_every_way_at_any_time() {
+    run("exits");
+}
+
+#[test]
+fn the_library_can_be_loaded_and_unloaded_over_and_over() {
+    let program = directory("reload").join("program");
+    let flags = ["-std=c99", "-ldl"];
+    compile_alone(
+        compiler("CC", "cc"),
+        &flags,
+        "tests/misuse/reload.c",
+        &program,
+    );
+    let library = library().display().to_string();
+    Running::start(&program, &[&library])
+        .finish()
+        .expect_success();
+}
+
+#[test]
+fn whatever_the_system_refuses_becomes_a_status_or_an_event() {
+    run("faults");
+}
+
+#[test]
+fn memory_that_is_refused_causes_a_status_an_event_or_a_sentence() {
+    if is_instrumented() {
+        eprintln!("skipped: what watches the program allocates in its place");
+        return;
+    }
+    run("memory");
+}
+
+#[test]
+fn descriptors_can_be_used_up_and_given_back() {
+    run("descriptors");
+}
+
+#[test]
+fn thousands_of_connections_leave_nothing_behind() {
+    run("churn");
+}
+
+#[test]
+fn clocks_that_jump_stops_and_signals_disturb_nothing() {
+    run("time");
+}
+
+#[test]
+fn no_program_is_left_out() {
+    let this_file = include_str!("misuse.rs");
+    for entry in fs::read_dir(root().join("tests/misuse")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|it| it == "c") {
+            let name = format!("(\"{}\"", path.file_stem().unwrap().display());
+            assert!(this_file.contains(&name), "{} has no test", path.display());
+        }
+    }
+}
+
+/// Compiles and runs tests/misuse/`name`.c, which has to succeed.
+fn run(name: &str) {
+    programs::run(&format!("tests/misuse/{name}.c"), &directory(name), &[]);
+}
+
+/// Whether valgrind or a sanitizer is at work.
+fn is_instrumented() -> bool {
+    let has = |variable, text: &str| env::var(variable).is_ok_and(|it| it.contains(text));
+    has("WSABI_RUNNER", "valgrind") || has("RUSTFLAGS", "sanitizer")
+}

@@ -1,0 +1,192 @@
+//! Handlers in Rust that a poll runs, and that panic.
+
+mod support;
+
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use support::wire::{self, FIN, Peer, TEXT};
+use support::{PATIENCE, RawServer, Seen, recorder};
+use wsabi::{Delivery, Error, Event, Handler, Options, Runtime, Socket};
+
+/// A client that is polled, whose handler panics at some events.
+struct Polled {
+    runtime: Runtime,
+    _socket: Socket,
+    seen: Receiver<Seen>,
+}
+
+impl Polled {
+    fn connect(
+        threads: u32,
+        url: &str,
+        options: &Options,
+        panics_at: impl Fn(&Event<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let runtime = Runtime::new(threads, Delivery::Poll).unwrap();
+        let (sender, seen) = channel();
+        let record = recorder(sender);
+        let handler = move |event: Event<'_>| {
+            record.handle(&event);
+            assert!(!panics_at(&event), "on purpose");
+        };
+        let socket = Socket::connect(&runtime, url, options, |_| Arc::new(handler)).unwrap();
+        Self {
+            runtime,
+            _socket: socket,
+            seen,
+        }
+    }
+
+    /// What the handler has seen when CLOSE has come.
+    fn until_close(&self) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        let start = Instant::now();
+        while !matches!(seen.last(), Some(Seen::Close(..))) {
+            assert!(start.elapsed() < PATIENCE, "{seen:?}");
+            self.runtime
+                .poll(usize::MAX, Some(Duration::from_millis(100)))
+                .unwrap();
+            seen.extend(self.seen.try_iter());
+        }
+        seen
+    }
+}
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        self.runtime.free();
+    }
+}
+
+fn is_message(event: &Event<'_>) -> bool {
+    matches!(event, Event::Message { .. })
+}
+
+#[test]
+fn a_panic_in_a_handler_fails_its_connection_and_no_other() {
+    for threads in [0, 1] {
+        let server = RawServer::new();
+        let url = server.url();
+        let polled = Polled::connect(threads, &url, &Options::new(), is_message);
+        let (other_sender, other) = channel();
+        // The first one is accepted before the second one asks.
+        let mut peer = accept(&polled, &server);
+        let record = recorder(other_sender);
+        let _socket = Socket::connect(&polled.runtime, &url, &Options::new(), |_| record).unwrap();
+        let mut other_peer = accept(&polled, &server);
+        // Behind the first message, others are there already.
+        let messages = [&b"one"[..], b"two", b"three"].map(|it| wire::frame(FIN | TEXT, it));
+        peer.send_raw(&messages.concat());
+        let seen = std::thread::scope(|scope| {
+            let closing = scope.spawn(move || {
+                let frame = peer.read_frame();
+                assert_eq!(frame.payload, 1011_u16.to_be_bytes());
+            });
+            let seen = polled.until_close();
+            closing.join().unwrap();
+            seen
+        });
+        let [
+            Seen::Open,
+            message,
+            Seen::Error(error),
+            Seen::Close(code, _, was_clean),
+        ] = &seen[..]
+        else {
+            panic!("{threads} threads: {seen:?}");
+        };
+        assert_eq!(*message, Seen::text("one"));
+        assert!(matches!(error, Error::Internal(_)), "{error:?}");
+        assert_eq!((*code, *was_clean), (1011, false));
+        other_peer.send_frame(FIN | TEXT, b"still here");
+        let start = Instant::now();
+        while other.try_iter().all(|it| it != Seen::text("still here")) {
+            assert!(start.elapsed() < PATIENCE);
+            polled
+                .runtime
+                .poll(usize::MAX, Some(Duration::from_millis(100)))
+                .unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_panic_over_an_earlier_connection_ends_the_attempts() {
+    for threads in [0, 1] {
+        let server = RawServer::new();
+        let mut options = Options::new();
+        let delay = Duration::from_millis(1);
+        options.set_reconnect(delay, delay, 0).unwrap();
+        let panics_at = |event: &Event<'_>| matches!(event, Event::Reconnect { .. });
+        let polled = Polled::connect(threads, &server.url(), &options, panics_at);
+        drop(accept(&polled, &server));
+        let seen = polled.until_close();
+        let [Seen::Open, Seen::Error(error), Seen::Close(..)] = &seen[..] else {
+            panic!("{threads} threads: {seen:?}");
+        };
+        assert!(matches!(error, Error::Internal(_)), "{error:?}");
+    }
+}
+
+#[test]
+fn a_handler_that_panics_while_it_is_dropped_takes_no_poll_down() {
+    struct Panics(Mutex<std::sync::mpsc::Sender<()>>);
+    impl Handler for Panics {
+        fn handle(&self, _: &Event<'_>) {}
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            self.0.lock().unwrap().send(()).unwrap();
+            panic!("on purpose");
+        }
+    }
+    for threads in [0, 1] {
+        let runtime = Runtime::new(threads, Delivery::Poll).unwrap();
+        let nobody = support::Nobody::new();
+        let (sender, dropped) = channel();
+        let handler = Arc::new(Panics(Mutex::new(sender)));
+        let _socket =
+            Socket::connect(&runtime, &nobody.url(), &Options::new(), |_| handler).unwrap();
+        let start = Instant::now();
+        while dropped.try_recv().is_err() {
+            assert!(start.elapsed() < PATIENCE);
+            runtime
+                .poll(usize::MAX, Some(Duration::from_millis(100)))
+                .unwrap();
+        }
+        runtime.free();
+    }
+}
+
+#[test]
+fn a_runtime_that_was_freed_cannot_be_polled() {
+    for threads in [0, 1] {
+        let runtime = Runtime::new(threads, Delivery::Poll).unwrap();
+        runtime.free();
+        for _ in 0..2 {
+            assert!(matches!(runtime.poll(1, None), Err(Error::Handle(_))));
+        }
+    }
+}
+
+/// The next connection, which is made while the test polls.
+fn accept(polled: &Polled, server: &RawServer) -> Peer {
+    std::thread::scope(|scope| {
+        let accepting = scope.spawn(|| {
+            let (stream, response) = server.accept();
+            let mut peer = Peer::new(stream, false);
+            peer.send_raw(&response);
+            peer
+        });
+        while !accepting.is_finished() {
+            // No more than it takes: events may have to wait.
+            polled
+                .runtime
+                .poll(0, Some(Duration::from_millis(1)))
+                .unwrap();
+        }
+        accepting.join().unwrap()
+    })
+}

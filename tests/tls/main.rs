@@ -1,0 +1,16 @@
+//! wss:// through the C interface, against peers that speak TLS by other means. Those whose names
+//! begin with g_ are attacks; tests/attacks says what has to hold under them, and has those that
+//! need a process of their own.
+
+#[path = "../abi/mod.rs"]
+mod abi;
+mod certificates;
+mod ends;
+mod nginx;
+mod openssl;
+mod programs;
+mod server;
+mod settings;
+mod stream;
+#[path = "../support/mod.rs"]
+mod support;
