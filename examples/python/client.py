@@ -1,11 +1,17 @@
 """The WebSocket tutorial's client: says who it is, prints what the server says.
 
 PYTHONPATH=bindings/python python3 examples/python/client.py ws://127.0.0.1:8080/
+PYTHONPATH=bindings/python python3 examples/python/client.py wss://example.org/
+PYTHONPATH=bindings/python python3 examples/python/client.py wss://127.0.0.1:8080/ ca.pem
+
+A server of wss:// has to have a certificate from an authority that the system trusts or, if a file
+in PEM is given, from one in that file.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import wsabi
 
@@ -35,20 +41,24 @@ def on_close(ws: wsabi.WebSocket, code: int, reason: str, was_clean: bool) -> No
 
 exit_status = 1
 
-if len(sys.argv) != 2:
-    sys.exit(f"usage: {sys.argv[0]} URL")
+if not 2 <= len(sys.argv) <= 3:
+    sys.exit(f"usage: {sys.argv[0]} URL [CA]")
 # Each line appears as it happens, into a pipe as well.
 sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
+options = wsabi.Options()
 try:
+    if len(sys.argv) == 3:
+        options["tls_ca"] = Path(sys.argv[2]).read_text()
     ws = wsabi.WebSocket(
         sys.argv[1],
         on_open=on_open,
         on_message=on_message,
         on_error=on_error,
         on_close=on_close,
+        **options,
     )
-except wsabi.Error as error:
+except (OSError, wsabi.Error) as error:
     sys.exit(str(error))
 ws.wait_closed()
 sys.exit(exit_status)

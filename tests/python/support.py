@@ -1,6 +1,10 @@
 """What the tests share: a recorder of events, a test case that looks for leaks, child processes.
 
 PYTHONPATH=bindings/python python3 -m unittest discover tests/python
+
+WSABI_CERTIFICATES names a directory in which "here" and "elsewhere" hold what
+examples/certificate.rs makes, for this machine and for elsewhere.example. The tests of TLS are
+skipped without it.
 """
 
 from __future__ import annotations
@@ -8,14 +12,17 @@ from __future__ import annotations
 import base64
 import faulthandler
 import hashlib
+import http.server
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 from collections.abc import Callable
 from concurrent.futures import Future
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +52,15 @@ class Recorder:
             "on_message": lambda ws, data: self.add("message", data),
             "on_error": lambda ws, error: self.add("error", error),
             "on_close": lambda ws, *close: self.add("close", *close),
+            "on_ping": lambda ws, data: self.add("ping", data),
+            "on_pong": lambda ws, *pong: self.add("pong", *pong),
+        }
+
+    def client_handlers(self) -> dict[str, Any]:
+        """With the one that only clients have."""
+        return {
+            **self.handlers(),
+            "on_reconnect": lambda ws, *cause: self.add("reconnect", *cause),
         }
 
     def add(self, *event: Any) -> None:
@@ -112,6 +128,13 @@ class TestCase(unittest.TestCase):
         for endpoint in endpoints:
             self.assertTrue(endpoint.wait_closed(DEADLINE), f"{endpoint!r} does not end")
 
+    def assertThreadsEnd(self, before: set[str]) -> None:
+        """No thread is left that was not there before."""
+        deadline = time.monotonic() + DEADLINE
+        while left := native_threads() - before:
+            self.assertLess(time.monotonic(), deadline, f"{len(left)} threads are left")
+            os.sched_yield()
+
 
 class DeafServer:
     """A TCP server that answers one upgrade, and from then on neither reads nor writes."""
@@ -151,17 +174,68 @@ class DeafServer:
             self.connection.close()
 
 
+class HttpServer:
+    """Answers one request after the other as it is told, and writes them down."""
+
+    def __init__(self, *answers: tuple[int, dict[str, str], str]) -> None:
+        remaining = list(answers)
+        self.requests: list[Message] = []
+        requests = self.requests
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                requests.append(self.headers)
+                status, headers, text = remaining.pop(0)
+                body = text.encode()
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        self._server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self.url = f"ws://127.0.0.1:{self._server.server_port}/"
+
+    def __enter__(self) -> HttpServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._server.shutdown()
+        self._thread.join(DEADLINE)
+        self._server.server_close()
+
+
 KEY_FIELD = b"sec-websocket-key:"
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def certificate(place: str, what: str) -> str:
+    """The text of "ca", "cert" or "key" of "here" or "elsewhere"."""
+    return Path(certificate_file(place, what)).read_text()
+
+
+def certificate_file(place: str, what: str) -> str:
+    """The path of the same."""
+    directory = os.environ.get("WSABI_CERTIFICATES")
+    if directory is None:
+        raise unittest.SkipTest("WSABI_CERTIFICATES is not set")
+    return str(Path(directory) / place / f"{what}.pem")
 
 
 def url_of(server: wsabi.Server) -> str:
     return f"ws://127.0.0.1:{server.port}/"
 
 
-def native_threads() -> int:
-    """How many threads this process has, the library's included."""
-    return len(os.listdir("/proc/self/task"))
+def native_threads() -> set[str]:
+    """The threads of this process, the library's included. One that was joined may be among them
+    for a moment still."""
+    return set(os.listdir("/proc/self/task"))
 
 
 def run_threads(count: int, body: Callable[[int], object]) -> None:
@@ -181,6 +255,15 @@ def run_threads(count: int, body: Callable[[int], object]) -> None:
         thread.join(DEADLINE)
     if failures:
         raise failures[0]
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Looks again and again, for what nobody tells of."""
+    deadline = time.monotonic() + DEADLINE
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise AssertionError("it does not come")
+        time.sleep(0.001)
 
 
 def environment() -> dict[str, str]:

@@ -10,6 +10,10 @@ import support
 import wsabi
 from support import Recorder
 
+# A certificate and its private key.
+IDENTITY = (support.CHECKOUT / "tests" / "certificates" / "identity.pem").read_text()
+PIN = "A" * 43 + "="
+
 
 class Constructors(support.TestCase):
     def assertRefused(self, exception: type[BaseException], naming: str, **arguments: Any) -> None:
@@ -75,9 +79,36 @@ class Constructors(support.TestCase):
         self.assertRefused(TypeError, "", max_message=1.5)
         self.assertRefused(TypeError, "", connect_timeout="10")
 
+    def test_ways_to_the_server(self) -> None:
+        self.assertRefused(wsabi.ArgumentError, "colon", basic_auth="user")
+        self.assertRefused(TypeError, "basic_auth", basic_auth=("user", "password"))
+        self.assertRefused(wsabi.UrlError, "proxy", proxy="ftp://a/")
+        self.assertRefused(wsabi.ArgumentError, "21", max_redirects=21)
+        self.assertRefused(wsabi.ArgumentError, "min", reconnect=(2, 1, 0))
+        self.assertRefused(wsabi.ArgumentError, "min", reconnect=(0, 1, 0))
+        self.assertRefused(ValueError, "reconnect", reconnect=(1, -1, 0))
+        self.assertRefused(ValueError, "reconnect", reconnect=(1, 2, -1))
+        self.assertRefused(ValueError, "", reconnect=(1, 2))
+
+    def test_tls(self) -> None:
+        for name in ("tls_ca", "tls_extra_ca", "tls_client_ca"):
+            self.assertRefused(wsabi.ArgumentError, "pem", **{name: "no certificate"})
+            self.assertRefused(TypeError, name, **{name: IDENTITY.encode()})
+        self.assertRefused(wsabi.ArgumentError, "key_pem", tls_identity=(IDENTITY, "no key"))
+        self.assertRefused(wsabi.ArgumentError, "cert_pem", tls_identity=("", IDENTITY))
+        self.assertRefused(TypeError, "tls_identity", tls_identity=(IDENTITY, None))
+        self.assertRefused(wsabi.ArgumentError, "a b", tls_server_name="a b")
+        self.assertRefused(wsabi.ArgumentError, "AAAA", tls_pins="AAAA")
+        self.assertRefused(wsabi.ArgumentError, "AAAA", tls_pins=[PIN, "AAAA"])
+        self.assertRefused(TypeError, "tls_pins", tls_pins=[1])
+
     def test_every_option_is_taken(self) -> None:
         options = wsabi.Options(
             user_agent="test/1",
+            basic_auth="user:password",
+            proxy="",
+            max_redirects=3,
+            reconnect=(0.5, 30, 5),
             max_message=1 << 20,
             max_buffered=1 << 20,
             max_frame=1 << 16,
@@ -92,6 +123,15 @@ class Constructors(support.TestCase):
             pong_timeout=1,
             idle_timeout=0,
             max_connections=5,
+            tls_ca=IDENTITY,
+            tls_extra_ca=IDENTITY,
+            tls_identity=(IDENTITY, IDENTITY),
+            tls_client_ca=IDENTITY,
+            tls_server_name="localhost",
+            tls_pins=[PIN, f"sha256//{PIN}"],
+            tls_verify_dangerously=True,
+            tls_resumption=False,
+            tls_key_log=False,
         )
         self.assertEqual(set(options), set(wsabi.Options.__annotations__))
         with self.echo_server(**options) as server:

@@ -1,7 +1,12 @@
-"""The interpreter ends while connections are open: no crash, no hang, nothing on stderr."""
+"""The interpreter ends while connections are open: no crash, no hang, nothing on stderr.
+
+WSABI_EXITS says how many times it ends amid traffic; 100 by default.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -9,6 +14,9 @@ import sys
 import unittest
 
 import support
+import wsabi
+
+EXITS = int(os.environ.get("WSABI_EXITS", "100"))
 
 CONNECTED = """
 import sys, threading
@@ -31,13 +39,106 @@ def start(**handlers):
 """
 
 
+TRAFFIC = """
+import asyncio, contextlib, sys, threading
+import wsabi, wsabi.aio
+
+url, moving = sys.argv[1], [threading.Semaphore(0) for _ in range(3)]
+
+def echo(ws, data):
+    moving[0].release()
+    with contextlib.suppress(wsabi.ClosedError):
+        ws.send(data)
+
+def flood(ws):
+    with contextlib.suppress(wsabi.ConnectionClosed):
+        for message in ws:
+            moving[1].release()
+            ws.send(message)
+
+async def loop():
+    ws = await wsabi.aio.connect(url)
+    with contextlib.suppress(wsabi.ConnectionClosed):
+        for _ in range(8):
+            await ws.send(bytes(100))
+        async for message in ws:
+            moving[2].release()
+            await ws.send(message)
+
+def handlers(ws):
+    for _ in range(8):
+        ws.send(bytes(100))
+
+wsabi.WebSocket(url, on_open=handlers, on_message=echo)
+ws = wsabi.connect(url)
+handlers(ws)
+threading.Thread(target=flood, args=[ws], daemon=True).start()
+threading.Thread(target=asyncio.run, args=[loop()], daemon=True).start()
+for style in moving:
+    for _ in range(30):
+        style.acquire()
+"""
+
+
+def echo_while_open(ws: wsabi.WebSocket, data: str | bytes) -> None:
+    with contextlib.suppress(wsabi.ClosedError):
+        ws.send(data)
+
+
 class Exit(unittest.TestCase):
-    def assertExits(self, source: str, status: int = 0, runs: int = 5) -> str:
+    def assertExits(
+        self, source: str, *arguments: str, status: int = 0, runs: int = 5, imports: str = CONNECTED
+    ) -> str:
         """Runs the program several times, since what could go wrong is a race."""
         for _ in range(runs):
-            done = support.run_script(CONNECTED + source)
+            done = support.run_script(imports + source, *arguments)
             self.assertEqual((done.returncode, done.stderr), (status, ""))
         return done.stdout
+
+    def test_amid_traffic_in_every_style_many_times(self) -> None:
+        with wsabi.Server("ws://127.0.0.1:0/", on_message=echo_while_open) as server:
+            self.assertExits(TRAFFIC, support.url_of(server), runs=EXITS, imports="")
+
+    def test_with_connections_of_the_blocking_style_that_wait_on_daemon_threads(self) -> None:
+        self.assertExits("""
+waiting = threading.Semaphore(0)
+def receive():
+    ws = wsabi.connect(url)
+    waiting.release()
+    for message in ws:
+        pass
+url = start()
+for _ in range(3):
+    threading.Thread(target=receive, daemon=True).start()
+for _ in range(3):
+    waiting.acquire()
+""")
+
+    def test_with_a_loop_that_runs_on_a_daemon_thread(self) -> None:
+        self.assertExits("""
+import asyncio, wsabi.aio
+waiting = threading.Event()
+async def receive():
+    ws = await wsabi.aio.connect(url)
+    waiting.set()
+    async for message in ws:
+        pass
+url = start()
+threading.Thread(target=asyncio.run, args=[receive()], daemon=True).start()
+waiting.wait()
+""")
+
+    def test_with_connections_of_both_that_nobody_closes(self) -> None:
+        self.assertExits("""
+import asyncio, wsabi.aio
+url = start()
+blocking = wsabi.connect(url)
+loop = asyncio.new_event_loop()
+async def connect():
+    return await wsabi.aio.connect(url)
+ws = loop.run_until_complete(connect())
+loop.close()
+""")
 
     def test_at_the_end_of_the_program(self) -> None:
         self.assertExits("start()")
@@ -137,7 +238,9 @@ closed.wait()
         self.assertExits("")
 
     def test_by_an_interrupt_while_waiting(self) -> None:
+        # A job in the background of a shell is started with the signal ignored.
         program = CONNECTED + (
+            "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "with wsabi.WebSocket(start()) as ws:\n    print('waiting', flush=True)\n"
             "    ws.wait_closed()\n"
         )
@@ -151,7 +254,11 @@ closed.wait()
             assert process.stdout is not None
             self.assertEqual(process.stdout.readline(), "waiting\n")
             process.send_signal(signal.SIGINT)
-            _, stderr = process.communicate(timeout=support.DEADLINE)
+            try:
+                _, stderr = process.communicate(timeout=support.DEADLINE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
         self.assertEqual(process.returncode, -signal.SIGINT)
         self.assertTrue(stderr.endswith("KeyboardInterrupt\n"), stderr)
 
@@ -193,6 +300,49 @@ print(received.wait())
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(done.stdout, "WSABI_ERR_FORKED\nTrue\n7\nTrue\n")
+
+    def test_connections_of_the_other_styles_are_the_parents_too(self) -> None:
+        done = support.run_script(
+            CONNECTED
+            + """
+import asyncio, multiprocessing, wsabi.aio
+
+async def connect():
+    return await wsabi.aio.connect(url)
+
+async def child_loop():
+    async with wsabi.aio.connect(url) as own:
+        await own.send("y")
+        print(await own.recv(), flush=True)
+
+def child():
+    for call in (lambda: ws.send("x"), ws.recv, ws.ping):
+        try:
+            call()
+        except wsabi.ForkedError as error:
+            print(error.name, flush=True)
+    with wsabi.connect(url) as own:
+        own.send("y")
+        print(own.recv(), flush=True)
+    asyncio.run(child_loop())
+
+url = start()
+ws = wsabi.connect(url)
+receiver = threading.Thread(target=lambda: print(list(ws)))
+receiver.start()
+loop = asyncio.new_event_loop()
+other = loop.run_until_complete(connect())
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start()
+process.join()
+print(process.exitcode)
+ws.close()
+receiver.join()
+loop.close()
+"""
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout, "WSABI_ERR_FORKED\n" * 3 + "y\ny\n0\n[]\n")
 
 
 if __name__ == "__main__":

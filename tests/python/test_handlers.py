@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import os
 import threading
@@ -12,6 +14,7 @@ from typing import Any
 
 import support
 import wsabi
+import wsabi.aio
 from support import DEADLINE, Recorder
 
 
@@ -285,12 +288,13 @@ class Garbage(support.TestCase):
             ws.close()
             self.assertEnds(ws)
 
-        def count() -> tuple[int, int, int]:
+        def count() -> tuple[int, int]:
             gc.collect()
             sockets = sum(isinstance(it, wsabi.WebSocket) for it in gc.get_objects())
-            return sockets, len(os.listdir("/proc/self/fd")), support.native_threads()
+            return sockets, len(os.listdir("/proc/self/fd"))
 
         visit()
+        threads = support.native_threads()
         before = count()
         for _ in range(100):
             visit()
@@ -298,14 +302,52 @@ class Garbage(support.TestCase):
         after = count()
         self.assertLessEqual(after[0], before[0] + 1)
         self.assertLessEqual(after[1], before[1] + 1)
-        self.assertEqual(after[2], before[2])
+        self.assertThreadsEnd(threads)
+
+    def test_garbage_is_collected_under_load_in_every_style(self) -> None:
+        def make_garbage(ws: wsabi.WebSocket | wsabi.Connection | wsabi.aio.Connection) -> None:
+            cycle: list[object] = [ws]
+            cycle.append(cycle)
+
+        def on_message(ws: wsabi.WebSocket, data: str | bytes) -> None:
+            make_garbage(ws)
+            moved.release()
+            with contextlib.suppress(wsabi.ClosedError):
+                ws.send(data)
+
+        def in_blocking_style() -> None:
+            with wsabi.connect(url) as ws:
+                for number in range(2000):
+                    make_garbage(ws)
+                    ws.send(str(number))
+                    self.assertEqual(ws.recv(), str(number))
+
+        async def in_asyncio() -> None:
+            async with wsabi.aio.connect(url) as ws:
+                for number in range(2000):
+                    make_garbage(ws)
+                    await ws.send(str(number))
+                    self.assertEqual(await ws.recv(), str(number))
+
+        moved = threading.Semaphore(0)
+        url = support.url_of(self.echo_server())
+        self.connect(url, on_open=lambda ws: ws.send("x"), on_message=on_message)
+        styles = (in_blocking_style, lambda: asyncio.run(in_asyncio()))
+        thresholds = gc.get_threshold()
+        gc.set_threshold(5, 2, 2)
+        try:
+            support.run_threads(2, lambda number: styles[number]())
+            for _ in range(1000):
+                moved.acquire()
+        finally:
+            gc.set_threshold(*thresholds)
 
     def test_a_runtime_that_nobody_holds_ends(self) -> None:
         threads = support.native_threads()
         ended = weakref.ref(wsabi.Runtime(threads=2))
         gc.collect()
         self.assertIsNone(ended())
-        self.assertEqual(support.native_threads(), threads)
+        self.assertThreadsEnd(threads)
 
     def test_a_runtime_may_go_with_its_last_connection(self) -> None:
         server = self.echo_server()

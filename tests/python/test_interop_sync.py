@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import unittest
 from typing import Any
 
 import peers
 import support
 import websockets.sync.client as client
+import wsabi
 from peers import CLOSES, MESSAGES, sync_server
 from support import Recorder, url_of
 
@@ -87,6 +89,49 @@ class AsServer(support.TestCase):
                 peer.close(code, reason)
             self.assertEqual(at_server.wait_for("close", number)[-1], (code, reason, True))
             self.assertEqual(peer.close_code, code)
+
+
+class OverTls(support.TestCase):
+    """The peer's TLS is that of OpenSSL."""
+
+    def setUp(self) -> None:
+        self.ca, self.cert, self.key = (
+            support.certificate_file("here", it) for it in ("ca", "cert", "key")
+        )
+        super().setUp()
+
+    def test_as_client(self) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.cert, self.key)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context.maximum_version = version
+            with sync_server(echo, ssl=context) as url:
+                ws, recorder = self.connect_recorded(
+                    url.replace("ws://", "wss://"), tls_ca=support.certificate("here", "ca")
+                )
+                self.assertEqual(ws.tls_version, version.name.replace("_", "."))
+                for number, message in enumerate(MESSAGES, 1):
+                    ws.send(message)
+                    self.assertEqual(recorder.wait_for("message", number)[-1], (message,))
+                ws.close(1000, "done")
+                self.assertEqual(recorder.wait_for("close"), [(1000, "done", True)])
+
+    def test_as_server(self) -> None:
+        identity = support.certificate("here", "cert"), support.certificate("here", "key")
+        server = wsabi.Server(
+            "wss://127.0.0.1:0/",
+            runtime=self.runtime,
+            tls_identity=identity,
+            on_message=lambda ws, data: ws.send(data),
+        )
+        context = ssl.create_default_context(cafile=self.ca)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context.maximum_version = version
+            url = f"wss://localhost:{server.port}/"
+            with client.connect(url, ssl=context, max_size=None) as peer:
+                for message in MESSAGES:
+                    peer.send(message)
+                    self.assertEqual(peer.recv(support.DEADLINE), message)
 
 
 if __name__ == "__main__":

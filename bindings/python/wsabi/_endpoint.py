@@ -23,6 +23,9 @@ OpenHandler = Optional[Callable[["WebSocket"], object]]
 MessageHandler = Optional[Callable[["WebSocket", Union[str, bytes]], object]]
 ErrorHandler = Optional[Callable[["WebSocket", Error], object]]
 CloseHandler = Optional[Callable[["WebSocket", int, str, bool], object]]
+PingHandler = Optional[Callable[["WebSocket", bytes], object]]
+PongHandler = Optional[Callable[["WebSocket", bytes, Optional[float]], object]]
+ReconnectHandler = Optional[Callable[["WebSocket", Error, float], object]]
 
 
 class Endpoint(ABC):
@@ -35,11 +38,15 @@ class Endpoint(ABC):
         on_message: MessageHandler,
         on_error: ErrorHandler,
         on_close: CloseHandler,
+        on_ping: PingHandler,
+        on_pong: PongHandler,
     ) -> None:
         self.on_open = on_open
         self.on_message = on_message
         self.on_error = on_error
         self.on_close = on_close
+        self.on_ping = on_ping
+        self.on_pong = on_pong
         self.runtime = runtime
         self._handle = 0
         self._ended = threading.Event()
@@ -97,6 +104,8 @@ class Endpoint(ABC):
             _ffi.wsabi_options_on_message(settings, _on_event)
             _ffi.wsabi_options_on_error(settings, _on_event)
             _ffi.wsabi_options_on_close(settings, _on_event)
+            for kind in (_ffi.EVENT_PING, _ffi.EVENT_PONG, _ffi.EVENT_RECONNECT):
+                _ffi.wsabi_options_on_event(settings, kind, _on_event)
             _ffi.wsabi_options_on_release(settings, _on_release)
             self._hand_over(
                 lambda user_data: function(runtime, *address, settings, user_data, byref(handle))

@@ -11,6 +11,7 @@ from ctypes import (
     c_int32,
     c_int64,
     c_size_t,
+    c_ssize_t,
     c_uint32,
     c_uint64,
     c_void_p,
@@ -30,6 +31,7 @@ EVENT_CLOSE = 4
 EVENT_PING = 5
 EVENT_PONG = 6
 EVENT_DRAIN = 7
+EVENT_RECONNECT = 8
 
 TEXT = 1
 BINARY = 2
@@ -141,6 +143,12 @@ wsabi_status_name = _declare("wsabi_status_name", c_char_p, [c_int32])
 wsabi_last_error = _declare("wsabi_last_error", c_char_p, [])
 
 wsabi_runtime_new = _declare("wsabi_runtime_new", c_int32, [c_uint32, c_int32, POINTER(c_uint64)], _check)
+wsabi_runtime_poll = _declare("wsabi_runtime_poll", c_int32, [c_uint64, c_uint32, c_int32], _check)
+wsabi_runtime_next_events = _declare("wsabi_runtime_next_events", c_int32, [c_uint64, POINTER(Event), c_uint32, c_uint32, c_int32], _check)
+wsabi_runtime_next_packed = _declare("wsabi_runtime_next_packed", c_int32, [c_uint64, c_void_p, c_size_t, c_int32, POINTER(c_size_t)], _check)
+wsabi_runtime_fd = _declare("wsabi_runtime_fd", c_int32, [c_uint64, POINTER(c_ssize_t)], _check)
+wsabi_runtime_wake = _declare("wsabi_runtime_wake", c_int32, [c_uint64], _check)
+wsabi_runtime_on_ready = _declare("wsabi_runtime_on_ready", c_int32, [c_uint64, UserDataFunction, c_void_p], _check)
 wsabi_runtime_shutdown = _declare("wsabi_runtime_shutdown", c_int32, [c_uint64, c_int32], _check)
 wsabi_runtime_free = _declare("wsabi_runtime_free", c_int32, [c_uint64], _check)
 
@@ -157,6 +165,10 @@ wsabi_options_add_subprotocol = _declare("wsabi_options_add_subprotocol", c_int3
 wsabi_options_add_header = _declare("wsabi_options_add_header", c_int32, [c_uint64, c_char_p, c_size_t, c_char_p, c_size_t], _check)
 wsabi_options_set_origin = _declare("wsabi_options_set_origin", c_int32, [c_uint64, c_char_p, c_size_t], _check)
 wsabi_options_set_user_agent = _declare("wsabi_options_set_user_agent", c_int32, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_options_set_basic_auth = _declare("wsabi_options_set_basic_auth", c_int32, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_options_set_proxy = _declare("wsabi_options_set_proxy", c_int32, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_options_set_max_redirects = _declare("wsabi_options_set_max_redirects", c_int32, [c_uint64, c_uint32], _check)
+wsabi_options_set_reconnect = _declare("wsabi_options_set_reconnect", c_int32, [c_uint64, c_uint32, c_uint32, c_uint32], _check)
 wsabi_options_set_max_message = _declare("wsabi_options_set_max_message", c_int32, [c_uint64, c_uint64], _check)
 wsabi_options_set_max_buffered = _declare("wsabi_options_set_max_buffered", c_int32, [c_uint64, c_uint64], _check)
 wsabi_options_set_low_water = _declare("wsabi_options_set_low_water", c_int32, [c_uint64, c_uint64], _check)
@@ -173,6 +185,16 @@ wsabi_options_set_compression_window = _declare("wsabi_options_set_compression_w
 wsabi_options_set_compression_takeover = _declare("wsabi_options_set_compression_takeover", c_int32, [c_uint64, c_int32, c_int32], _check)
 wsabi_options_set_max_connections = _declare("wsabi_options_set_max_connections", c_int32, [c_uint64, c_uint32], _check)
 
+wsabi_options_set_tls_ca = _declare("wsabi_options_set_tls_ca", c_int32, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_options_add_tls_ca = _declare("wsabi_options_add_tls_ca", c_int32, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_options_set_tls_identity = _declare("wsabi_options_set_tls_identity", c_int32, [c_uint64, c_char_p, c_size_t, c_char_p, c_size_t], _check)
+wsabi_options_set_tls_client_ca = _declare("wsabi_options_set_tls_client_ca", c_int32, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_options_set_tls_server_name = _declare("wsabi_options_set_tls_server_name", c_int32, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_options_add_tls_pin = _declare("wsabi_options_add_tls_pin", c_int32, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_options_set_tls_verify_dangerously = _declare("wsabi_options_set_tls_verify_dangerously", c_int32, [c_uint64, c_int32], _check)
+wsabi_options_set_tls_resumption = _declare("wsabi_options_set_tls_resumption", c_int32, [c_uint64, c_int32], _check)
+wsabi_options_set_tls_key_log = _declare("wsabi_options_set_tls_key_log", c_int32, [c_uint64, c_int32], _check)
+
 wsabi_socket_connect = _declare("wsabi_socket_connect", c_int32, [c_uint64, c_char_p, c_size_t, c_uint64, c_void_p, POINTER(c_uint64)], _check)
 wsabi_socket_send_text = _declare("wsabi_socket_send_text", c_int32, [c_uint64, c_char_p, c_size_t], _check)
 wsabi_socket_send_binary = _declare("wsabi_socket_send_binary", c_int32, [c_uint64, c_void_p, c_size_t], _check)
@@ -187,6 +209,8 @@ wsabi_socket_release = _declare("wsabi_socket_release", c_int32, [c_uint64], _ch
 wsabi_socket_ready_state = _declare("wsabi_socket_ready_state", c_int32, [c_uint64], _check)
 wsabi_socket_buffered_amount = _declare("wsabi_socket_buffered_amount", c_int64, [c_uint64], _check)
 wsabi_socket_set_user_data = _declare("wsabi_socket_set_user_data", c_int32, [c_uint64, c_void_p], _check)
+wsabi_socket_set_header = _declare("wsabi_socket_set_header", c_int32, [c_uint64, c_char_p, c_size_t, c_char_p, c_size_t], _check)
+wsabi_socket_set_url = _declare("wsabi_socket_set_url", c_int32, [c_uint64, c_char_p, c_size_t], _check)
 wsabi_socket_fact = _declare("wsabi_socket_fact", c_int64, [c_uint64, c_int32, c_char_p, c_size_t], _check)
 wsabi_socket_response_status = _declare("wsabi_socket_response_status", c_int32, [c_uint64], _check)
 wsabi_socket_response_header = _declare("wsabi_socket_response_header", c_int64, [c_uint64, c_char_p, c_size_t, c_char_p, c_size_t], _check)

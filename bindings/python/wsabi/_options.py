@@ -19,6 +19,17 @@ class Options(TypedDict, total=False):
 
     user_agent: str
     """The User-Agent header; none by default."""
+    basic_auth: str
+    """The credentials of a client, "user:password"; none by default."""
+    proxy: str
+    """The proxy of a client, "scheme://user:password@host:port" with http, https, socks5 or
+    socks5h, or "env" for the environment's; none by default."""
+    max_redirects: int
+    """How many redirects a client follows in a row, from 0, the default, to 20."""
+    reconnect: tuple[float, float, int] | None
+    """Makes a client connect again when the connection is lost or cannot be made: the shortest and
+    the longest wait before an attempt, and how many attempts there are in a row, 0 for any number.
+    None, the default: it does not."""
     max_message: int
     """The largest message that is received: 16 MiB."""
     max_buffered: int
@@ -36,7 +47,7 @@ class Options(TypedDict, total=False):
     compression_takeover: tuple[bool, bool]
     """Whether the client and the server may refer to earlier messages: both may."""
     connect_timeout: float | None
-    """From the start until the connection is open: 10 s."""
+    """From the start, or that of another attempt, until the connection is open: 10 s."""
     close_timeout: float
     """How long the peer may take to close: 3 s; 0: it is not waited for."""
     ping_interval: float | None
@@ -47,6 +58,26 @@ class Options(TypedDict, total=False):
     """How long no message may pass: off."""
     max_connections: int
     """A server's connections at a time; 0: no limit."""
+    tls_ca: str
+    """The authorities that a client trusts, in PEM: those of the system."""
+    tls_extra_ca: str
+    """Authorities that it trusts besides these, in PEM."""
+    tls_identity: tuple[str, str]
+    """The certificate of this end, with those that lead to its authority, and its private key, in
+    PEM. A server of wss:// needs it."""
+    tls_client_ca: str
+    """The authorities of the certificates that a server demands of its clients, in PEM; it demands
+    none by default."""
+    tls_server_name: str
+    """What the server's certificate has to be for: the host of the URL."""
+    tls_pins: str | Iterable[str]
+    """The keys that the server may have, as SHA-256 in base64; any by default."""
+    tls_verify_dangerously: bool
+    """Whether the server's certificate is verified: it is."""
+    tls_resumption: bool
+    """Whether sessions are resumed: they are."""
+    tls_key_log: bool
+    """Whether keys are appended to the file that SSLKEYLOGFILE names: they are not."""
 
 
 @contextlib.contextmanager
@@ -68,10 +99,13 @@ def template(
             _ffi.wsabi_options_add_header(handle, *name_and_length, *text("header value", value))
         if origin is not None:
             _ffi.wsabi_options_set_origin(handle, *text("origin", origin))
-        for key, setting in options.items():
+        for key in options:
             if key not in _SETTERS:
                 raise TypeError(f"there is no option {key!r}")
-            _SETTERS[key](handle, key, setting)
+        # In the order of the setters: what is set comes before what is added to it.
+        for key, setter in _SETTERS.items():
+            if key in options:
+                setter(handle, key, options[key])  # type: ignore[literal-required]
         yield handle
     finally:
         _ffi.wsabi_options_free(handle)
@@ -106,6 +140,24 @@ def _set_text(function: Callable[..., Any]) -> Callable[[int, str, Any], None]:
     return lambda handle, name, value: function(handle, *text(name, value))
 
 
+def _set_two_texts(function: Callable[..., Any]) -> Callable[[int, str, Any], None]:
+    def set_two_texts(handle: int, name: str, value: Any) -> None:
+        first, second = value
+        function(handle, *text(name, first), *text(name, second))
+
+    return set_two_texts
+
+
+def _add_texts(function: Callable[..., Any]) -> Callable[[int, str, Any], None]:
+    """One text, or several."""
+
+    def add_texts(handle: int, name: str, value: Any) -> None:
+        for it in [value] if isinstance(value, str) else value:
+            function(handle, *text(name, it))
+
+    return add_texts
+
+
 def _set_number(function: Callable[..., Any], bits: int = 64) -> Callable[[int, str, Any], None]:
     return lambda handle, name, value: function(handle, number(name, value, bits))
 
@@ -128,11 +180,21 @@ def _set_time(function: Callable[..., Any]) -> Callable[[int, str, Any], None]:
     return lambda handle, name, value: function(handle, milliseconds(name, value))
 
 
+def _set_reconnect(handle: int, name: str, value: tuple[float, float, int] | None) -> None:
+    first, longest, tries = value or (0, 0, 0)
+    times = milliseconds(name, first), milliseconds(name, longest)
+    _ffi.wsabi_options_set_reconnect(handle, *times, number(name, tries, 32))
+
+
 # 24 days: in milliseconds it fits an int32_t.
 _MAX_SECONDS = 24 * 24 * 3600
 
 _SETTERS: dict[str, Callable[[int, str, Any], None]] = {
     "user_agent": _set_text(_ffi.wsabi_options_set_user_agent),
+    "basic_auth": _set_text(_ffi.wsabi_options_set_basic_auth),
+    "proxy": _set_text(_ffi.wsabi_options_set_proxy),
+    "max_redirects": _set_number(_ffi.wsabi_options_set_max_redirects, bits=32),
+    "reconnect": _set_reconnect,
     "max_message": _set_number(_ffi.wsabi_options_set_max_message),
     "max_buffered": _set_number(_ffi.wsabi_options_set_max_buffered),
     "max_frame": _set_number(_ffi.wsabi_options_set_max_frame),
@@ -147,4 +209,13 @@ _SETTERS: dict[str, Callable[[int, str, Any], None]] = {
     "pong_timeout": _set_time(_ffi.wsabi_options_set_pong_timeout_ms),
     "idle_timeout": _set_time(_ffi.wsabi_options_set_idle_timeout_ms),
     "max_connections": _set_number(_ffi.wsabi_options_set_max_connections, bits=32),
+    "tls_ca": _set_text(_ffi.wsabi_options_set_tls_ca),
+    "tls_extra_ca": _set_text(_ffi.wsabi_options_add_tls_ca),
+    "tls_identity": _set_two_texts(_ffi.wsabi_options_set_tls_identity),
+    "tls_client_ca": _set_text(_ffi.wsabi_options_set_tls_client_ca),
+    "tls_server_name": _set_text(_ffi.wsabi_options_set_tls_server_name),
+    "tls_pins": _add_texts(_ffi.wsabi_options_add_tls_pin),
+    "tls_verify_dangerously": _set_flag(_ffi.wsabi_options_set_tls_verify_dangerously),
+    "tls_resumption": _set_flag(_ffi.wsabi_options_set_tls_resumption),
+    "tls_key_log": _set_flag(_ffi.wsabi_options_set_tls_key_log),
 }

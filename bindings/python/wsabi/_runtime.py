@@ -6,8 +6,9 @@ import atexit
 import contextlib
 import os
 import threading
+import time
 import weakref
-from ctypes import byref, c_uint64
+from ctypes import byref, c_ssize_t, c_uint64
 from types import TracebackType
 
 from wsabi import _endpoint, _ffi, _options, _threads
@@ -23,12 +24,8 @@ class Runtime:
 
     def __init__(self, threads: int = 1) -> None:
         count = _options.number("threads", threads, bits=32)
-        handle = c_uint64()
         with _lock:
-            if _is_exiting:
-                raise RuntimeError("there is no new runtime while the interpreter ends")
-            _ffi.wsabi_runtime_new(count, _ffi.DELIVER_ON_THREADS, byref(handle))
-            self.handle = handle.value
+            self.handle = _new(count, _ffi.DELIVER_ON_THREADS)
             self._end = weakref.finalize(self, _end, self.handle, 0)
             self._end.atexit = False
             _runtimes.add(self)
@@ -70,23 +67,75 @@ def default_runtime() -> Runtime:
         return _default
 
 
+class Poller:
+    """A runtime whose events wait to be taken.
+
+    It has a thread of its own, so that pings are answered and messages leave while nobody asks for
+    events. That thread runs no Python.
+    """
+
+    def __init__(self) -> None:
+        with _lock:
+            self.handle = _new(1, _ffi.DELIVER_ON_POLL)
+            self._end = weakref.finalize(self, _free, self.handle)
+            self._end.atexit = False
+            _pollers.add(self)
+
+    def descriptor(self) -> int:
+        """What is readable while events wait."""
+        out = c_ssize_t()
+        _ffi.wsabi_runtime_fd(self.handle, byref(out))
+        return out.value
+
+    def shutdown(self, timeout: float) -> None:
+        """Closes every connection with code 1001, and waits for that at most `timeout` seconds."""
+        with contextlib.suppress(Error):
+            _ffi.wsabi_runtime_shutdown(self.handle, round(timeout * 1000))
+
+    def close(self) -> None:
+        """Drops the connections that are left, and ends the thread."""
+        self._end()
+
+
+def _new(threads: int, delivery: int) -> int:
+    """A new runtime of the library."""
+    if _is_exiting:
+        raise RuntimeError("there is no new runtime while the interpreter ends")
+    handle = c_uint64()
+    _ffi.wsabi_runtime_new(threads, delivery, byref(handle))
+    return handle.value
+
+
 def _end(handle: int, timeout_ms: int) -> None:
+    """Ends a runtime whose threads run handlers."""
     _threads.leave()
     # Refused in the child of a fork.
     with contextlib.suppress(Error):
         _ffi.wsabi_runtime_shutdown(handle, timeout_ms)
+    _free(handle)
+
+
+def _free(handle: int) -> None:
     with contextlib.suppress(Error):
         _ffi.wsabi_runtime_free(handle)
 
 
 def _close_all() -> None:
-    """At exit: a handler that ran later, while the interpreter is taken down, would crash it."""
+    """At exit: a handler that ran later, while the interpreter is taken down, would crash it.
+
+    Pollers are not ended. They call nobody, and other threads may be about to ask them.
+    """
     global _is_exiting
     with _lock:
         _is_exiting = True
-        runtimes = list(_runtimes)
+        runtimes, pollers = list(_runtimes), list(_pollers)
+    for poller in pollers:
+        poller.shutdown(0)
     for runtime in runtimes:
         runtime.close()
+    deadline = time.monotonic() + 1
+    for poller in pollers:
+        poller.shutdown(max(deadline - time.monotonic(), 0))
     _threads.wait_for_leaving()
 
 
@@ -96,11 +145,13 @@ def _forget_in_child() -> None:
     _default = None
     _lock = threading.RLock()
     _runtimes.clear()
+    _pollers.clear()
     _endpoint.endpoints.clear()
 
 
 _default: Runtime | None = None
 _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+_pollers: weakref.WeakSet[Poller] = weakref.WeakSet()
 _is_exiting = False
 _lock = threading.RLock()
 

@@ -7,7 +7,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wsabi import _ffi
-from wsabi._endpoint import CloseHandler, Endpoint, ErrorHandler, MessageHandler, OpenHandler
+from wsabi._endpoint import (
+    CloseHandler,
+    Endpoint,
+    ErrorHandler,
+    MessageHandler,
+    OpenHandler,
+    PingHandler,
+    PongHandler,
+)
 from wsabi._errors import HandleError
 from wsabi._options import Headers, Options
 from wsabi._runtime import Runtime, default_runtime
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
 
 class Server(Endpoint):
     """Listens at `url`, such as `ws://127.0.0.1:0/`, and makes a WebSocket of every connection.
+    `wss://` is TLS, and needs the option `tls_identity`.
 
     Each begins with the handlers that the server has at that time, and its `on_open` may give it
     others. `port` is the port that it listens on. `headers` are added to every response, and of
@@ -35,12 +44,16 @@ class Server(Endpoint):
         on_message: MessageHandler = None,
         on_error: ErrorHandler = None,
         on_close: CloseHandler = None,
+        on_ping: PingHandler = None,
+        on_pong: PongHandler = None,
         subprotocols: str | Iterable[str] = (),
         headers: Headers = (),
         runtime: Runtime | None = None,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(runtime or default_runtime(), on_open, on_message, on_error, on_close)
+        super().__init__(
+            runtime or default_runtime(), on_open, on_message, on_error, on_close, on_ping, on_pong
+        )
         self._start(_ffi.wsabi_server_listen, url, subprotocols, headers, None, options)
         self.port: int = _ffi.wsabi_server_port(self._handle)
 

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import enum
-from collections.abc import Callable, Iterable, Mapping
-from ctypes import create_string_buffer, string_at
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from ctypes import string_at
+from typing import TYPE_CHECKING
 
 from wsabi import _ffi
-from wsabi._endpoint import CloseHandler, Endpoint, ErrorHandler, MessageHandler, OpenHandler
-from wsabi._errors import ClosedError, HandleError, Status
-from wsabi._options import Headers, Options, text
+from wsabi._base import Socket, seconds
+from wsabi._endpoint import (
+    CloseHandler,
+    Endpoint,
+    ErrorHandler,
+    MessageHandler,
+    OpenHandler,
+    PingHandler,
+    PongHandler,
+    ReconnectHandler,
+)
+from wsabi._options import Headers, Options
 from wsabi._runtime import Runtime, default_runtime
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Unpack
 
 
-class ReadyState(enum.IntEnum):
-    """The states of a WebSocket, in the order in which it goes through them."""
-
-    CONNECTING = _ffi.CONNECTING
-    OPEN = _ffi.OPEN
-    CLOSING = _ffi.CLOSING
-    CLOSED = _ffi.CLOSED
-
-
-class WebSocket(Endpoint):
+class WebSocket(Socket, Endpoint):
     """One WebSocket connection, which begins when the object is made and needs no loop.
 
     The handlers run on a thread of the runtime, one at a time and in order: `on_open(ws)`,
@@ -35,16 +33,19 @@ class WebSocket(Endpoint):
     `on_error(ws, error)`, and in the end, exactly once, `on_close(ws, code, reason, was_clean)`.
     An exception in one goes to `sys.unraisablehook`, and the connection lives on.
 
+    Three more are for those who ask: `on_ping(ws, data)`, when a ping has been answered,
+    `on_pong(ws, data, round_trip)`, with the seconds since the ping that it answers, or None where
+    it answers none, and, with the option `reconnect`, `on_reconnect(ws, error, delay)`: the
+    connection was lost, or could not be made, because of `error`, and is tried again in `delay`
+    seconds. It takes the place of `on_error` and `on_close`; `on_open` follows, or `on_reconnect`
+    once more, or in the end these two.
+
     They are attributes and may be changed at any time. One that is set after the constructor has
     returned can miss what has happened by then; those given to the constructor miss nothing.
 
     The connection keeps its object alive, so that no variable needs to. Every method may be
     called on any thread and in any handler. `with` closes the connection and waits for its end.
     """
-
-    _released = False
-    _last_facts: Mapping[int, str] = {_ffi.FACT_URL: "", _ffi.FACT_SUBPROTOCOL: ""}
-    """What the facts were when the handle ended."""
 
     def __init__(
         self,
@@ -54,13 +55,19 @@ class WebSocket(Endpoint):
         on_message: MessageHandler = None,
         on_error: ErrorHandler = None,
         on_close: CloseHandler = None,
+        on_ping: PingHandler = None,
+        on_pong: PongHandler = None,
+        on_reconnect: ReconnectHandler = None,
         subprotocols: str | Iterable[str] = (),
         headers: Headers = (),
         origin: str | None = None,
         runtime: Runtime | None = None,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(runtime or default_runtime(), on_open, on_message, on_error, on_close)
+        super().__init__(
+            runtime or default_runtime(), on_open, on_message, on_error, on_close, on_ping, on_pong
+        )
+        self.on_reconnect = on_reconnect
         self._start(_ffi.wsabi_socket_connect, url, subprotocols, headers, origin, options)
 
     @classmethod
@@ -68,8 +75,16 @@ class WebSocket(Endpoint):
         """The object for a socket that `server` has accepted, with the server's handlers."""
         ws = cls.__new__(cls)
         Endpoint.__init__(
-            ws, server.runtime, server.on_open, server.on_message, server.on_error, server.on_close
+            ws,
+            server.runtime,
+            server.on_open,
+            server.on_message,
+            server.on_error,
+            server.on_close,
+            server.on_ping,
+            server.on_pong,
         )
+        ws.on_reconnect = None
         ws._hand_over(lambda user_data: _ffi.wsabi_socket_set_user_data(handle, user_data))
         return ws
 
@@ -80,11 +95,15 @@ class WebSocket(Endpoint):
         ClosedError once it is closing, and with BufferFullError, having sent nothing, where more
         than `max_buffered` bytes would wait.
         """
-        if isinstance(data, str):
-            self._call(_ffi.wsabi_socket_send_text, *text("data", data))
-        else:
-            payload = data if isinstance(data, bytes) else bytes(memoryview(data))
-            self._call(_ffi.wsabi_socket_send_binary, payload, len(payload))
+        self._send(data)
+
+    def ping(self, data: Buffer = b"") -> None:
+        """Sends a ping with at most 125 bytes; `on_pong` gets the answer. Fails as `send` does.
+
+        Pings that show whether the peer is there go out by themselves: see the option
+        `ping_interval`.
+        """
+        self._ping(data)
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Begins the closing handshake, behind all that was sent; None sends no code.
@@ -92,15 +111,7 @@ class WebSocket(Endpoint):
         Does not wait, and does nothing where the end has already begun. `reason` has at most 123
         bytes of UTF-8.
         """
-        if code is not None and not 0 < code < 1 << 16:
-            raise _ffi.error(Status.ARGUMENT, f"close code {code} is not within 1 and 65535")
-        with contextlib.suppress(HandleError):
-            _ffi.wsabi_socket_close(self._handle, code or 0, *text("reason", reason))
-
-    def abort(self) -> None:
-        """Drops the connection; `on_close` follows with code 1006."""
-        with contextlib.suppress(HandleError):
-            _ffi.wsabi_socket_abort(self._handle)
+        self._close(code, reason)
 
     def release(self) -> None:
         """Drops the connection, and no handler starts any more, `on_close` included.
@@ -109,34 +120,7 @@ class WebSocket(Endpoint):
         the others raise ValueError.
         """
         self._released = True
-        with contextlib.suppress(HandleError):
-            _ffi.wsabi_socket_release(self._handle)
-
-    @property
-    def ready_state(self) -> ReadyState:
-        """How far the connection is."""
-        try:
-            return ReadyState(_ffi.wsabi_socket_ready_state(self._handle))
-        except HandleError:
-            return ReadyState.CLOSED
-
-    @property
-    def buffered_amount(self) -> int:
-        """Bytes of payload that were sent and that the system has not taken yet."""
-        try:
-            return int(self._call(_ffi.wsabi_socket_buffered_amount))
-        except ClosedError:
-            return 0
-
-    @property
-    def url(self) -> str:
-        """The URL in its normal form."""
-        return self._fact(_ffi.FACT_URL)
-
-    @property
-    def protocol(self) -> str:
-        """The subprotocol that was agreed on; empty if none was or until then."""
-        return self._fact(_ffi.FACT_SUBPROTOCOL)
+        self._release()
 
     def deliver(self, event: _ffi.Event) -> None:
         # The first one may come before the constructor has got the handle.
@@ -150,43 +134,28 @@ class WebSocket(Endpoint):
                 on_open(self)
         elif event.kind == _ffi.EVENT_ERROR:
             if (on_error := self.on_error) is not None:
-                on_error(self, _ffi.error(event.code, string_at(event.data, event.len).decode()))
+                on_error(self, self._error_of(event.code, _text_of(event)))
+        elif event.kind == _ffi.EVENT_PING:
+            if (on_ping := self.on_ping) is not None:
+                on_ping(self, string_at(event.data, event.len))
+        elif event.kind == _ffi.EVENT_PONG:
+            if (on_pong := self.on_pong) is not None:
+                on_pong(self, string_at(event.data, event.len), seconds(event.value))
+        elif event.kind == _ffi.EVENT_RECONNECT:
+            if (on_reconnect := self.on_reconnect) is not None:
+                error = self._error_of(event.code, _text_of(event))
+                on_reconnect(self, error, event.value / 1000)
         elif event.kind == _ffi.EVENT_CLOSE:
             self._deliver_close(event)
 
     def _deliver_close(self, event: _ffi.Event) -> None:
-        # Another thread may release it meanwhile.
-        with contextlib.suppress(ValueError):
-            self._last_facts = {fact: self._fact(fact) for fact in self._last_facts}
+        self._note_facts()
         try:
             if (on_close := self.on_close) is not None:
-                reason = string_at(event.data, event.len).decode()
-                on_close(self, event.code, reason, bool(event.was_clean))
+                on_close(self, event.code, _text_of(event), bool(event.was_clean))
         finally:
-            with contextlib.suppress(HandleError):
-                _ffi.wsabi_socket_release(self._handle)
+            self._release()
 
-    def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
-        """Calls `function` with the handle, which may have ended meanwhile."""
-        try:
-            return function(self._handle, *arguments)
-        except HandleError:
-            self._refuse_released()
-            raise _ffi.error(Status.CLOSED, "the connection is closed") from None
 
-    def _fact(self, fact: int) -> str:
-        size = 256
-        while True:
-            buffer = create_string_buffer(size)
-            try:
-                length = _ffi.wsabi_socket_fact(self._handle, fact, buffer, size)
-            except HandleError:
-                self._refuse_released()
-                return self._last_facts[fact]
-            if length < size:
-                return buffer.raw[:length].decode()
-            size = length + 1
-
-    def _refuse_released(self) -> None:
-        if self._released:
-            raise ValueError("the WebSocket has been released")
+def _text_of(event: _ffi.Event) -> str:
+    return string_at(event.data, event.len).decode()

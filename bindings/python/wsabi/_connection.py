@@ -1,0 +1,250 @@
+"""Connection: the blocking style."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from wsabi import _ffi
+from wsabi._errors import (
+    BufferFullError,
+    ClosedError,
+    ConnectionClosedOK,
+    Error,
+    HandleError,
+    StateError,
+    Status,
+)
+from wsabi._options import Headers, Options
+from wsabi._packed import Packed
+from wsabi._runtime import Poller
+from wsabi._stream import Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self, Unpack
+
+
+def connect(
+    url: str,
+    *,
+    subprotocols: str | Iterable[str] = (),
+    headers: Headers = (),
+    origin: str | None = None,
+    **options: Unpack[Options],
+) -> Connection:
+    """Connects to `url`, such as `wss://example.org/`, and waits until that is done.
+
+        with wsabi.connect("ws://127.0.0.1:8080/") as ws:
+            ws.send("John")
+            for message in ws:
+                print(message)
+
+    Raises the error for which it failed, such as TlsError or TimeoutError; UrlError for a URL that
+    cannot be used. `options` are those of `wsabi.Options`; how long it may take is
+    `connect_timeout`, 10 seconds by default. With `reconnect` it tries again until the connection
+    is made, or the attempts are used up.
+    """
+    return Connection(url, subprotocols, headers, origin, options)
+
+
+class Connection(Stream):
+    """A connection whose methods wait. `connect` makes it; `with` closes it.
+
+    Every method may be called on any thread. Where several threads receive, each message goes to
+    one of them. Pings of the peer are answered, and messages leave, whatever the program does
+    meanwhile; but once 1 MiB of messages wait to be received, the peer is held back.
+
+    With the option `reconnect`, methods wait while a lost connection is made anew, and messages
+    that had not left are lost.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        subprotocols: str | Iterable[str],
+        headers: Headers,
+        origin: str | None,
+        options: Options,
+    ) -> None:
+        super().__init__()
+        self._taking = threading.Lock()
+        """Held by the thread that takes events, one of those that wait."""
+        self._changed = threading.Condition()
+        self._followers = 0
+        """How many others wait, for what that one does."""
+        self._poller = Poller()
+        self._packed = Packed(self._poller.handle)
+        _connections.add(self)
+        try:
+            self._start(self._poller.handle, 0, url, subprotocols, headers, origin, options)
+            self._until(lambda: self._has_opened or self._end is not None)
+        except BaseException:
+            self._poller.close()
+            raise
+        if not self._has_opened:
+            raise self._error or self._closed()
+
+    def send(self, data: str | Buffer) -> None:
+        """Sends a str as a text message, or anything that holds bytes as a binary one.
+
+        Copies the data. Waits while more than `max_buffered` bytes would wait to be sent. Raises
+        ConnectionClosed once the connection is closing, and ArgumentError for a message that is
+        larger than `max_buffered`.
+        """
+        while True:
+            turns = self._turns
+            try:
+                self._send(data)
+                return
+            except (BufferFullError, StateError) as error:
+                self._wait_for_turn(error, turns)
+
+    def recv(self, timeout: float | None = None) -> str | bytes:
+        """Returns the next message, a str for text and bytes for binary, when it has come.
+
+        Raises TimeoutError where that takes longer than `timeout` seconds, and ConnectionClosed
+        when the connection has ended and all messages have been received.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if not self.messages:
+                self._wait_for_message(deadline)
+            try:
+                return self.messages.popleft()
+            except IndexError:
+                # Another thread was faster.
+                continue
+
+    def __iter__(self) -> Self:
+        """The messages until the connection ends. Raises ConnectionClosedError if it does not end
+        as it should; see ConnectionClosedOK."""
+        return self
+
+    def __next__(self) -> str | bytes:
+        try:
+            return self.recv()
+        except ConnectionClosedOK:
+            raise StopIteration from None
+
+    def ping(self, data: Buffer | None = None, timeout: float | None = None) -> float:
+        """Sends a ping, waits for its answer, and returns how many seconds that took.
+
+        `data` has at most 125 bytes; None: some that no other ping has. The answer comes behind
+        the messages that the peer sent before. Raises TimeoutError after `timeout` seconds.
+
+        Pings that show whether the peer is there go out by themselves: see the option
+        `ping_interval`.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            turns = self._turns
+            try:
+                ping = self._begin_ping(data)
+                break
+            except StateError as error:
+                self._wait_for_turn(error, turns, deadline)
+        try:
+            self._until(ping.is_done, deadline)
+        finally:
+            self._forget_ping(ping)
+        if ping.round_trip is None:
+            raise self._lost_ping()
+        return ping.round_trip
+
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Closes the connection, behind all that was sent, and waits until the peer has agreed, at
+        most `close_timeout`, 3 seconds by default.
+
+        None sends no code; `reason` has at most 123 bytes of UTF-8. Messages that have not been
+        received are dropped. Once the connection has ended, this does nothing.
+        """
+        self._begin_close(code, reason)
+        self._until(lambda: self._end is not None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def after_fork(self) -> None:
+        """In the child of a fork: forgets what threads of the parent were doing."""
+        self._taking = threading.Lock()
+        self._changed = threading.Condition()
+        self._followers = 0
+
+    def _wait_for_message(self, deadline: float | None) -> None:
+        # In this order: the end comes behind all messages.
+        if self._end is not None and not self.messages:
+            raise self._closed()
+        self._go_on()
+        self._until(lambda: self.messages or self._end is not None, deadline)
+
+    def _wait_for_turn(self, error: Error, turns: int, deadline: float | None = None) -> None:
+        """Waits until what was refused with `error` may be tried again, or raises."""
+        if isinstance(error, ClosedError):
+            self._until(lambda: self._end is not None, deadline)
+            raise self._closed()
+        self._until(lambda: self._turns != turns, deadline)
+
+    def _until(self, is_ready: Callable[[], object], deadline: float | None = None) -> None:
+        """Waits until `is_ready`. One of the threads that wait takes the events for all."""
+        is_late = False
+        while not is_ready():
+            if is_late:
+                raise _ffi.error(Status.TIMEOUT, "the time for the call ran out")
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            is_late = left == 0
+            if not self._take(left):
+                with self._changed:
+                    self._followers += 1
+                    try:
+                        # The one who takes events looks for followers when it has stopped.
+                        if self._taking.locked() and not is_ready():
+                            self._changed.wait(left)
+                    finally:
+                        self._followers -= 1
+
+    def _take(self, seconds: float | None) -> bool:
+        """Waits for events and takes them, unless another thread does so."""
+        if not self._taking.acquire(blocking=False):
+            return False
+        try:
+            if threading.current_thread() is threading.main_thread():
+                # Signals are only handled between calls, Ctrl-C among them.
+                seconds = _LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT)
+            milliseconds = -1 if seconds is None else min(-int(-seconds * 1000 // 1), 1 << 30)
+            try:
+                self._packed.deliver({0: self}, milliseconds)
+            except HandleError:
+                self.lose("the interpreter ends")
+            if self._end is not None:
+                self._poller.close()
+        finally:
+            self._taking.release()
+            if self._followers:
+                with self._changed:
+                    self._changed.notify_all()
+        return True
+
+
+def _after_fork() -> None:
+    for connection in list(_connections):
+        connection.after_fork()
+
+
+_LONGEST_WAIT = 0.1
+_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

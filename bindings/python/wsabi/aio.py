@@ -1,0 +1,336 @@
+"""WebSocket connections for asyncio.
+
+    import asyncio
+    import wsabi.aio
+
+    async def main():
+        async with wsabi.aio.connect("ws://127.0.0.1:8080/") as ws:
+            await ws.send("John")
+            async for message in ws:
+                print(message)
+
+    asyncio.run(main())
+
+The loop watches a descriptor of the library: no thread runs Python. It can be any loop that has
+`add_reader`, such as that of asyncio on Linux and macOS, and uvloop. Objects belong to the loop on
+which they were made, and to its thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import weakref
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from wsabi._errors import (
+    BufferFullError,
+    ClosedError,
+    ConnectionClosedOK,
+    Error,
+    HandleError,
+    StateError,
+)
+from wsabi._options import Headers, Options
+from wsabi._packed import Packed
+from wsabi._runtime import Poller
+from wsabi._stream import Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self, Unpack
+
+__all__ = ["Connection", "connect"]
+
+
+class connect:
+    """Connects to `url`, such as `wss://example.org/`.
+
+    `async with connect(url) as ws` closes the connection at the end; `ws = await connect(url)`
+    leaves that to the caller. Both raise the error for which it failed, such as TlsError or
+    TimeoutError; UrlError for a URL that cannot be used.
+
+    `options` are those of `wsabi.Options`; how long it may take is `connect_timeout`, 10 seconds by
+    default. With `reconnect` it tries again until the connection is made, or the attempts are used
+    up.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        subprotocols: str | Iterable[str] = (),
+        headers: Headers = (),
+        origin: str | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._arguments = url, subprotocols, headers, origin, options
+        self._connection: Connection | None = None
+
+    def __await__(self) -> Generator[Any, None, Connection]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._connect()
+        return self._connection
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _connect(self) -> Connection:
+        connection = Connection(await _Hub.of_running_loop())
+        await connection.open(*self._arguments)
+        return connection
+
+
+class Connection(Stream):
+    """A connection on a loop of asyncio. `connect` makes it.
+
+    Several tasks may use it at a time; where several receive, each message goes to one of them.
+    Whatever waits can be cancelled: no message is lost by that, and one whose `send` was cancelled
+    has not been sent. Pings of the peer are answered, and messages leave, whatever the loop does
+    meanwhile; but once 1 MiB of messages wait to be received, the peer is held back.
+
+    With the option `reconnect`, methods wait while a lost connection is made anew, and messages
+    that had not left are lost.
+
+    The loop keeps the connection until it has ended. When the loop ends, in `asyncio.run`, those
+    that are left are closed with code 1001.
+    """
+
+    def __init__(self, hub: _Hub) -> None:
+        super().__init__()
+        self._hub = hub
+        self._receivers: deque[asyncio.Future[None]] = deque()
+        """Those who wait for a message."""
+        self._watchers: deque[asyncio.Future[None]] = deque()
+        """Those who wait for anything else."""
+
+    async def open(
+        self,
+        url: str,
+        subprotocols: str | Iterable[str],
+        headers: Headers,
+        origin: str | None,
+        options: Options,
+    ) -> None:
+        """What `connect` does."""
+        runtime, self._user_data = self._hub.add(self)
+        try:
+            self._start(runtime, self._user_data, url, subprotocols, headers, origin, options)
+            await self._until(lambda: self._has_opened or self._end is not None)
+        except BaseException:
+            self._hub.remove(self._user_data)
+            self._release()
+            raise
+        if not self._has_opened:
+            raise self._error or self._closed()
+
+    async def send(self, data: str | Buffer) -> None:
+        """Sends a str as a text message, or anything that holds bytes as a binary one.
+
+        Copies the data. Waits while more than `max_buffered` bytes would wait to be sent, and does
+        not let other tasks run otherwise. Raises ConnectionClosed once the connection is closing,
+        and ArgumentError for a message that is larger than `max_buffered`.
+        """
+        while True:
+            turns = self._turns
+            try:
+                self._send(data)
+                return
+            except (BufferFullError, StateError) as error:
+                await self._wait_for_turn(error, turns)
+
+    async def recv(self) -> str | bytes:
+        """Returns the next message, a str for text and bytes for binary, when it has come.
+
+        Raises ConnectionClosed when the connection has ended and all messages have been received.
+        """
+        while not self.messages:
+            if self._end is not None:
+                raise self._closed()
+            self._go_on()
+            waiter = self._waiter(self._receivers)
+            try:
+                await waiter
+            except BaseException:
+                self._give_up(waiter, self._receivers)
+                raise
+        return self.messages.popleft()
+
+    def __aiter__(self) -> Self:
+        """The messages until the connection ends. Raises ConnectionClosedError if it does not end
+        as it should; see ConnectionClosedOK."""
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        if self.messages:
+            return self.messages.popleft()
+        try:
+            return await self.recv()
+        except ConnectionClosedOK:
+            raise StopAsyncIteration from None
+
+    async def ping(self, data: Buffer | None = None) -> float:
+        """Sends a ping, waits for its answer, and returns how many seconds that took.
+
+        `data` has at most 125 bytes; None: some that no other ping has. The answer comes behind
+        the messages that the peer sent before.
+
+        Pings that show whether the peer is there go out by themselves: see the option
+        `ping_interval`.
+        """
+        while True:
+            turns = self._turns
+            try:
+                ping = self._begin_ping(data)
+                break
+            except StateError as error:
+                await self._wait_for_turn(error, turns)
+        try:
+            await self._until(ping.is_done)
+        finally:
+            self._forget_ping(ping)
+        if ping.round_trip is None:
+            raise self._lost_ping()
+        return ping.round_trip
+
+    async def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Closes the connection, behind all that was sent, and waits until the peer has agreed, at
+        most `close_timeout`, 3 seconds by default. If that is cancelled, the end goes on.
+
+        None sends no code; `reason` has at most 123 bytes of UTF-8. Messages that have not been
+        received are dropped. Once the connection has ended, this does nothing.
+        """
+        self._begin_close(code, reason)
+        await self._until(lambda: self._end is not None)
+
+    def deliver(self, kind: int, code: int, was_clean: bool, value: int, data: bytes) -> None:
+        super().deliver(kind, code, was_clean, value, data)
+        _wake(self._watchers, len(self._watchers))
+
+    def rest(self) -> None:
+        super().rest()
+        if self._receivers:
+            _wake(self._receivers, len(self.messages))
+
+    def _finish(self, code: int, reason: str, was_clean: bool) -> None:
+        super()._finish(code, reason, was_clean)
+        self._hub.remove(self._user_data)
+        _wake(self._receivers, len(self._receivers))
+        _wake(self._watchers, len(self._watchers))
+
+    async def _wait_for_turn(self, error: Error, turns: int) -> None:
+        """Waits until what was refused with `error` may be tried again, or raises."""
+        if isinstance(error, ClosedError):
+            await self._until(lambda: self._end is not None)
+            raise self._closed()
+        await self._until(lambda: self._turns != turns)
+
+    async def _until(self, is_ready: Callable[[], object]) -> None:
+        while not is_ready():
+            waiter = self._waiter(self._watchers)
+            try:
+                await waiter
+            except BaseException:
+                self._give_up(waiter, self._watchers)
+                raise
+
+    def _waiter(self, waiters: deque[asyncio.Future[None]]) -> asyncio.Future[None]:
+        waiter = self._hub.loop.create_future()
+        waiters.append(waiter)
+        return waiter
+
+    def _give_up(self, waiter: asyncio.Future[None], waiters: deque[asyncio.Future[None]]) -> None:
+        if waiter in waiters:
+            waiters.remove(waiter)
+        elif self.messages:
+            # It was this one's turn.
+            _wake(self._receivers, 1)
+
+
+class _Hub:
+    """The connections of one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._poller = Poller()
+        self._packed = Packed(self._poller.handle)
+        self._descriptor = self._poller.descriptor()
+        self._connections: dict[int, Connection] = {}
+        self._numbers = itertools.count(1)
+        self._ended: asyncio.Future[None] | None = None
+        """Waits until there is no connection any more."""
+        self._lifetime = self._live()
+
+    @staticmethod
+    async def of_running_loop() -> _Hub:
+        """That of the running loop, made when it is first needed."""
+        loop = asyncio.get_running_loop()
+        hub = _hubs.get(id(loop))
+        if hub is None or hub.loop is not loop:
+            hub = _Hub(loop)
+            loop.add_reader(hub._descriptor, hub._take)
+            _hubs[id(loop)] = hub
+            # The loop will close this generator before it ends.
+            await hub._lifetime.__anext__()
+        return hub
+
+    def add(self, connection: Connection) -> tuple[int, int]:
+        """The runtime for a connection, and its user_data."""
+        number = next(self._numbers)
+        self._connections[number] = connection
+        return self._poller.handle, number
+
+    def remove(self, number: int) -> None:
+        """Takes out a connection that has no events any more."""
+        self._connections.pop(number, None)
+        if not self._connections and self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    def _take(self) -> None:
+        try:
+            self._packed.deliver(self._connections, 0)
+        except HandleError:
+            # The interpreter ends.
+            self.loop.remove_reader(self._descriptor)
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        _hubs.pop(id(self.loop), None)
+        if self._connections:
+            self._poller.shutdown(0)
+            self._ended = self.loop.create_future()
+            await asyncio.wait([self._ended], timeout=_FAREWELL)
+        self.loop.remove_reader(self._descriptor)
+        for connection in list(self._connections.values()):
+            connection.lose("the event loop ends")
+        self._poller.close()
+
+
+def _wake(waiters: deque[asyncio.Future[None]], count: int) -> None:
+    """Has the first `count` of them go on."""
+    while count > 0 and waiters:
+        waiter = waiters.popleft()
+        if not waiter.done():
+            waiter.set_result(None)
+            count -= 1
+
+
+# Seconds that connections may take to close when their loop ends.
+_FAREWELL = 1.0
+# By the number of the loop. A hub lives as long as its loop watches it.
+_hubs: weakref.WeakValueDictionary[int, _Hub] = weakref.WeakValueDictionary()
