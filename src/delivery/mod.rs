@@ -5,7 +5,9 @@ mod descriptor;
 mod event;
 mod gate;
 mod queue;
+mod waiting;
 
 pub use event::{Event, Handler, MessageKind, Payload};
 pub use gate::{Batch, Gate, Outlet};
-pub use queue::{Queue, Signal, Waiting};
+pub use queue::{Queue, Signal};
+pub use waiting::Waiting;

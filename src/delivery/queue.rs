@@ -1,21 +1,20 @@
 //! Events that wait until the application asks for them.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
 #[cfg(unix)]
 use super::descriptor::Descriptor;
-use super::event::{Event, Handler, MessageKind, Payload};
-use super::gate::{Gate, Panicked, drop_handler};
-use crate::error::Error;
-use crate::proto::{Buffer, Pool};
+use super::event::{Event, Handler};
+use super::gate::{Gate, drop_handler};
+use super::waiting::Waiting;
+use crate::proto::Pool;
 
 /// The events of one runtime, in the order in which they happened.
 #[derive(Default)]
@@ -49,32 +48,10 @@ struct State {
 /// Tells the application that events begin to wait.
 pub type Signal = Box<dyn Fn() + Send + Sync>;
 
-/// An event, and whom it is for.
-pub struct Waiting {
-    handler: Arc<dyn Handler>,
-    gate: Arc<Gate>,
-    kind: Kind,
-    /// With a NUL behind it: what the event carries, or the sentence of its error.
-    payload: Buffer,
-}
-
-enum Kind {
-    Open,
-    Message(MessageKind),
-    Ping,
-    Pong(Option<Duration>),
-    Drain,
-    Error(Error),
-    Reconnect(Error, Duration),
-    Close(u16, bool),
-}
-
 /// While more than this waits, sockets of which something waits are not read.
 const LIMIT: usize = 16 << 20;
 /// Reading goes on when so much is left.
 const ROOM_AGAIN: usize = LIMIT / 2;
-/// What an event counts for besides its payload.
-const OVERHEAD: usize = 128;
 /// Pings and pongs of one socket that wait while there is no room.
 const MOST_PINGS: usize = 16;
 
@@ -143,7 +120,7 @@ impl Queue {
         let (next, has_room) = {
             let mut state = self.state.lock();
             let used = used.map(|mut used| {
-                state.pool.give(std::mem::take(&mut used.payload));
+                state.pool.give(used.take_payload());
                 used
             });
             unwanted.extend(used);
@@ -190,7 +167,7 @@ impl Queue {
         {
             let mut state = self.state.lock();
             for event in &mut *used {
-                state.pool.give(std::mem::take(&mut event.payload));
+                state.pool.give(event.take_payload());
             }
         }
         used.drain(..).for_each(drop_handler);
@@ -339,130 +316,6 @@ impl State {
     /// Whether a poll would return at once.
     fn is_ready(&self) -> bool {
         !self.events.is_empty() || self.is_woken
-    }
-}
-
-impl Waiting {
-    fn new(
-        handler: &Arc<dyn Handler>,
-        gate: &Arc<Gate>,
-        event: &Event<'_>,
-        mut payload: Buffer,
-    ) -> Self {
-        let mut sentence = String::new();
-        let (kind, carried) = match *event {
-            Event::Open => (Kind::Open, Payload::EMPTY),
-            Event::Message { kind, payload } => (Kind::Message(kind), payload),
-            Event::Ping(payload) => (Kind::Ping, payload),
-            Event::Pong {
-                payload,
-                round_trip,
-            } => (Kind::Pong(round_trip), payload),
-            Event::Drain => (Kind::Drain, Payload::EMPTY),
-            Event::Error(error) => {
-                sentence = format!("{error}\0");
-                (Kind::Error(error.clone()), Payload::EMPTY)
-            }
-            Event::Reconnect { cause, delay } => {
-                sentence = format!("{cause}\0");
-                (Kind::Reconnect(cause.clone(), delay), Payload::EMPTY)
-            }
-            Event::Close {
-                code,
-                reason,
-                was_clean,
-            } => (Kind::Close(code, was_clean), reason),
-        };
-        let bytes = if sentence.is_empty() {
-            carried.with_nul()
-        } else {
-            sentence.as_bytes()
-        };
-        if payload.append(bytes).is_err() {
-            log::error!("no memory for an event of {} bytes", bytes.len());
-        }
-        Self {
-            handler: Arc::clone(handler),
-            gate: Arc::clone(gate),
-            kind,
-            payload,
-        }
-    }
-
-    /// Whom the event is for.
-    pub fn handler(&self) -> &Arc<dyn Handler> {
-        &self.handler
-    }
-
-    /// The handler as what it is, where it wants to be known.
-    pub fn target(&self) -> Option<&dyn Any> {
-        self.handler.as_any()
-    }
-
-    /// What the event carries, or the sentence of its error; with a NUL.
-    pub fn payload(&self) -> Payload<'_> {
-        Payload::new(self.payload.bytes()).unwrap_or(Payload::EMPTY)
-    }
-
-    /// The event.
-    pub fn event(&self) -> Event<'_> {
-        let payload = self.payload();
-        match &self.kind {
-            Kind::Open => Event::Open,
-            Kind::Message(kind) => Event::Message {
-                kind: *kind,
-                payload,
-            },
-            Kind::Ping => Event::Ping(payload),
-            Kind::Pong(round_trip) => Event::Pong {
-                payload,
-                round_trip: *round_trip,
-            },
-            Kind::Drain => Event::Drain,
-            Kind::Error(error) => Event::Error(error),
-            Kind::Reconnect(cause, delay) => Event::Reconnect {
-                cause,
-                delay: *delay,
-            },
-            Kind::Close(code, was_clean) => Event::Close {
-                code: *code,
-                reason: payload,
-                was_clean: *was_clean,
-            },
-        }
-    }
-
-    /// Runs the handler.
-    pub fn handle(&self) -> Result<(), Panicked> {
-        let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(&self.event())));
-        handled.map_err(|_| {
-            self.gate.panic();
-            Panicked
-        })
-    }
-
-    /// Whether the application still wants it: not after it has let go of the socket; no message
-    /// after `close()` (WHATWG), though the end has its beginning; and only the end after a panic.
-    fn is_wanted(&self) -> bool {
-        let gate = &self.gate;
-        !gate.is_detached()
-            && match self.kind {
-                Kind::Error(_) | Kind::Close(..) => true,
-                Kind::Open => !gate.has_panicked(),
-                _ => !gate.has_panicked() && !gate.is_ending(),
-            }
-    }
-
-    fn counter(&self) -> &AtomicUsize {
-        match self.kind {
-            Kind::Ping | Kind::Pong(_) => &self.gate.pings,
-            _ => &self.gate.waiting,
-        }
-    }
-
-    fn cost(&self) -> usize {
-        // Of a buffer that was used before, more than the payload.
-        self.payload.capacity() + OVERHEAD
     }
 }
 

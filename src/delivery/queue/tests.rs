@@ -2,6 +2,7 @@ use std::sync::atomic::AtomicU32;
 use std::thread;
 
 use super::*;
+use crate::delivery::{MessageKind, Payload};
 use crate::error::Error;
 
 const THREADS: u8 = 3;
