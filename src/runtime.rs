@@ -43,8 +43,7 @@ struct Core {
     next: AtomicUsize,
     live: Arc<LiveCount>,
     freed: AtomicBool,
-    /// Where events wait, unless handlers run as things happen.
-    queue: Option<Arc<Queue>>,
+    /// How events are asked for, unless handlers run as things happen.
     polling: Option<Polling>,
 }
 
@@ -96,8 +95,7 @@ impl Runtime {
                 next: AtomicUsize::new(0),
                 live,
                 freed: AtomicBool::new(false),
-                polling: queue.is_some().then(|| Polling::new(own)),
-                queue,
+                polling: queue.map(|queue| Polling::new(queue, own)),
             }),
         };
         for mut worker in idle {
@@ -163,7 +161,7 @@ impl Runtime {
         }
         for worker in &*core.workers {
             worker.push(Command::Stop {
-                tell: core.queue.is_none() && !worker.is_current(),
+                tell: core.polling.is_none() && !worker.is_current(),
             });
         }
         let current = std::thread::current().id();
@@ -191,10 +189,6 @@ impl Runtime {
 
     fn polling(&self) -> Result<&Polling> {
         self.core.polling.as_ref().ok_or_else(not_polled)
-    }
-
-    fn queue(&self) -> Result<&Arc<Queue>> {
-        self.core.queue.as_ref().ok_or_else(not_polled)
     }
 
     /// The worker for the next connection.

@@ -2,18 +2,21 @@
 //! the thread that asks.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::Runtime;
-use crate::delivery::{Batch, Signal, Waiting};
+use crate::delivery::{Batch, Queue, Signal, Waiting};
 use crate::error::{Error, Result};
 use crate::reactor::Worker;
 
 /// What only such a runtime has.
 pub struct Polling {
+    /// Where the events wait.
+    queue: Arc<Queue>,
     /// The thread that is asking for events.
     poller: Mutex<Option<ThreadId>>,
     polled: Condvar,
@@ -37,8 +40,9 @@ struct Turn<'a> {
 
 impl Polling {
     /// With the worker of a runtime that has no threads.
-    pub fn new(worker: Option<Worker>) -> Self {
+    pub fn new(queue: Arc<Queue>, worker: Option<Worker>) -> Self {
         Self {
+            queue,
             poller: Mutex::default(),
             polled: Condvar::new(),
             worker: worker.map(Mutex::new),
@@ -72,6 +76,33 @@ impl Polling {
         *poller = Some(std::thread::current().id());
         Turn { polling: self }
     }
+
+    /// Takes back what the last call has handed out. Returns its memory.
+    fn take_back(&self) -> Vec<Waiting> {
+        let Lent { mut events, kept } = std::mem::take(&mut *self.lent.lock());
+        self.queue.recycle(&mut events);
+        // The last, since it may run code of the application.
+        drop(kept);
+        events
+    }
+
+    /// Waits for events, or does what there is to do without threads, where at most `direct`
+    /// handlers may run. Returns how many have.
+    fn do_io(&self, direct: usize, deadline: Option<Instant>) -> usize {
+        let queue = &self.queue;
+        let Some(worker) = &self.worker else {
+            queue.wait(deadline);
+            return 0;
+        };
+        let timeout = if queue.len() > 0 || queue.is_woken() {
+            Some(Duration::ZERO)
+        } else {
+            deadline.map(|it| it.saturating_duration_since(Instant::now()))
+        };
+        queue.set_direct(direct);
+        worker.lock().turn(timeout);
+        direct.saturating_sub(queue.set_direct(0))
+    }
 }
 
 impl Drop for Turn<'_> {
@@ -85,18 +116,19 @@ impl Runtime {
     /// Runs the handlers of at most `most` events, waiting at most `timeout` for the first; without
     /// one, for ever. Returns how many.
     pub fn poll(&self, most: usize, timeout: Option<Duration>) -> Result<usize> {
-        let _turn = self.begin_polling()?;
-        self.take_back();
+        let polling = self.polling()?;
+        let _turn = self.begin_polling(polling)?;
+        polling.take_back();
         let deadline = Deadline::after(timeout);
-        let mut count = self.handle_waiting(most);
+        let mut count = self.handle_waiting(polling, most);
         loop {
-            count += self.do_io(most.saturating_sub(count), deadline.unless(count > 0));
-            count += self.handle_waiting(most.saturating_sub(count));
-            if count > 0 || self.is_done(&deadline) {
+            count += polling.do_io(most.saturating_sub(count), deadline.unless(count > 0));
+            count += self.handle_waiting(polling, most.saturating_sub(count));
+            if count > 0 || self.is_done(polling, &deadline) {
                 break;
             }
         }
-        self.answered();
+        self.answered(polling);
         Ok(count)
     }
 
@@ -110,22 +142,22 @@ impl Runtime {
         read: impl FnOnce(&[Waiting]) -> T,
     ) -> Result<usize> {
         let polling = self.polling()?;
-        let _turn = self.begin_polling()?;
-        let mut events = self.take_back();
+        let _turn = self.begin_polling(polling)?;
+        let mut events = polling.take_back();
         let deadline = Deadline::after(timeout);
-        let queue = self.queue()?;
+        let queue = &polling.queue;
         loop {
-            self.do_io(0, deadline.unless(queue.len() > 0));
+            polling.do_io(0, deadline.unless(queue.len() > 0));
             while events.len() < most
                 && let Some(event) = queue.next(None, &mut fits)
             {
                 events.push(event);
             }
-            if !events.is_empty() || queue.len() > 0 || self.is_done(&deadline) {
+            if !events.is_empty() || queue.len() > 0 || self.is_done(polling, &deadline) {
                 break;
             }
         }
-        self.answered();
+        self.answered(polling);
         let count = events.len();
         let kept = Some(Box::new(read(&events)) as Box<dyn Any + Send>);
         *polling.lent.lock() = Lent { events, kept };
@@ -133,8 +165,8 @@ impl Runtime {
     }
 
     /// From here on the calling thread is the one that asks for events.
-    fn begin_polling(&self) -> Result<Turn<'_>> {
-        let turn = self.polling()?.begin()?;
+    fn begin_polling<'a>(&self, polling: &'a Polling) -> Result<Turn<'a>> {
+        let turn = polling.begin()?;
         // Whoever frees it wakes those that have begun before, and waits for them.
         if self.is_freed() {
             return Err(Error::Handle("the runtime has been freed".into()));
@@ -142,23 +174,11 @@ impl Runtime {
         Ok(turn)
     }
 
-    /// Takes back what the last call has handed out. Returns its memory.
-    fn take_back(&self) -> Vec<Waiting> {
-        let (Ok(polling), Ok(queue)) = (self.polling(), self.queue()) else {
-            return Vec::new();
-        };
-        let Lent { mut events, kept } = std::mem::take(&mut *polling.lent.lock());
-        queue.recycle(&mut events);
-        // The last, since it may run code of the application.
-        drop(kept);
-        events
-    }
-
     /// Has the one who polls go on, or the next one.
     pub fn wake(&self) -> Result<()> {
-        self.polling()?;
-        self.queue()?.wake();
-        if self.polling()?.worker.is_some() {
+        let polling = self.polling()?;
+        polling.queue.wake();
+        if polling.worker.is_some() {
             self.core.workers.iter().for_each(|worker| worker.wake());
         }
         Ok(())
@@ -166,13 +186,14 @@ impl Runtime {
 
     /// Sets what is called, on a thread of the runtime, once when events begin to wait.
     pub fn on_ready(&self, signal: Option<Signal>) -> Result<()> {
-        if self.polling()?.worker.is_some() {
+        let polling = self.polling()?;
+        if polling.worker.is_some() {
             return Err(Error::State(
                 "a runtime without threads has none to call from; poll it, or watch its descriptor"
                     .into(),
             ));
         }
-        self.queue()?.set_signal(signal);
+        polling.queue.set_signal(signal);
         Ok(())
     }
 
@@ -187,13 +208,13 @@ impl Runtime {
             _ => super::refused("a descriptor", &error),
         };
         match &polling.worker {
-            None => self.queue()?.descriptor().map_err(refused),
+            None => polling.queue.descriptor().map_err(refused),
             Some(worker) => {
                 // Whoever polls has the worker, and knows the descriptor.
-                let _turn = self.begin_polling()?;
+                let _turn = self.begin_polling(polling)?;
                 let mut worker = worker.lock();
                 let descriptor = worker.descriptor().map_err(refused)?;
-                worker.rest(self.queue()?.len() > 0);
+                worker.rest(polling.queue.len() > 0);
                 Ok(descriptor)
             }
         }
@@ -206,44 +227,41 @@ impl Runtime {
         let Some(worker) = &polling.worker else {
             return;
         };
-        let Ok(_turn) = self.begin_polling() else {
+        let Ok(_turn) = self.begin_polling(polling) else {
             return;
         };
         while self.core.live.count() > 0 && deadline.is_none_or(|it| it > Instant::now()) {
             let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
             worker.lock().turn(left);
         }
-        self.rest();
+        self.rest(polling);
     }
 
     /// The last: no handler runs any more.
     pub(super) fn end_polling(&self) {
-        let Ok(queue) = self.queue() else { return };
-        queue.wake();
-        self.core.workers.iter().for_each(|worker| worker.wake());
         let Ok(polling) = self.polling() else { return };
+        polling.queue.wake();
+        self.core.workers.iter().for_each(|worker| worker.wake());
         // From inside a handler the rest happens when it has returned.
         if !polling.is_current() {
             let _turn = polling.wait_for_end();
             if let Some(worker) = &polling.worker {
                 worker.lock().turn(Some(Duration::ZERO));
             }
-            self.take_back();
+            polling.take_back();
         }
-        queue.set_signal(None);
-        queue.clear();
+        polling.queue.set_signal(None);
+        polling.queue.clear();
     }
 
     /// Runs handlers of events that wait now; what comes meanwhile does not keep the application.
-    fn handle_waiting(&self, most: usize) -> usize {
-        let Ok(queue) = self.queue() else { return 0 };
+    fn handle_waiting(&self, polling: &Polling, most: usize) -> usize {
+        let queue = &polling.queue;
         // What handlers send is written when all have run.
-        let _inside = self
-            .polling()
-            .ok()
-            .filter(|it| it.worker.is_some())
-            .and_then(|_| self.core.workers.first())
-            .map(|worker| worker.enter());
+        let _inside = match &*self.core.workers {
+            [own] if polling.worker.is_some() => Some(own.enter()),
+            _ => None,
+        };
         let most = most.min(queue.len());
         let mut batch: Option<Batch> = None;
         let mut used = None;
@@ -267,40 +285,16 @@ impl Runtime {
         count
     }
 
-    /// Waits for events, or does what there is to do without threads, where at most `direct`
-    /// handlers may run. Returns how many have.
-    fn do_io(&self, direct: usize, deadline: Option<Instant>) -> usize {
-        let (Ok(polling), Ok(queue)) = (self.polling(), self.queue()) else {
-            return 0;
-        };
-        let Some(worker) = &polling.worker else {
-            queue.wait(deadline);
-            return 0;
-        };
-        let timeout = if queue.len() > 0 || queue.is_woken() {
-            Some(Duration::ZERO)
-        } else {
-            deadline.map(|it| it.saturating_duration_since(Instant::now()))
-        };
-        queue.set_direct(direct);
-        worker.lock().turn(timeout);
-        direct.saturating_sub(queue.set_direct(0))
-    }
-
     /// A poll is about to return.
-    fn answered(&self) {
-        if let Ok(queue) = self.queue() {
-            queue.take_wake();
-            queue.asked();
-        }
-        self.rest();
+    fn answered(&self, polling: &Polling) {
+        polling.queue.take_wake();
+        polling.queue.asked();
+        self.rest(polling);
     }
 
     /// Nobody asks for a while.
-    fn rest(&self) {
-        let (Ok(polling), Ok(queue)) = (self.polling(), self.queue()) else {
-            return;
-        };
+    fn rest(&self, polling: &Polling) {
+        let queue = &polling.queue;
         if let Some(worker) = &polling.worker {
             let mut worker = worker.lock();
             if self.is_freed() {
@@ -314,8 +308,8 @@ impl Runtime {
         }
     }
 
-    fn is_done(&self, deadline: &Deadline) -> bool {
-        deadline.is_over() || self.is_freed() || self.queue().is_ok_and(|queue| queue.take_wake())
+    fn is_done(&self, polling: &Polling, deadline: &Deadline) -> bool {
+        deadline.is_over() || self.is_freed() || polling.queue.take_wake()
     }
 }
 
