@@ -86,6 +86,15 @@ fn memory_that_is_refused_causes_a_status_an_event_or_a_sentence() {
 }
 
 #[test]
+fn a_message_that_finds_no_memory_to_wait_in_fails_its_connection() {
+    if is_instrumented() {
+        eprintln!("skipped: what watches the program allocates in its place");
+        return;
+    }
+    run("copies");
+}
+
+#[test]
 fn descriptors_can_be_used_up_and_given_back() {
     run("descriptors");
 }

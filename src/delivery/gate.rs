@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::event::{Event, Handler};
 use super::queue::Queue;
+use crate::error::Error;
 
 /// What a socket and its connection share: whether events may pass.
 #[derive(Default)]
@@ -35,9 +36,26 @@ pub struct Batch {
     handler: Option<Arc<dyn Handler>>,
 }
 
-/// The handler panicked.
+/// Why an event has not been told as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Panicked;
+pub enum Undelivered {
+    /// The handler panicked.
+    Panicked,
+    /// There is no memory in which the event could wait.
+    OutOfMemory,
+}
+
+impl Undelivered {
+    /// What the connection fails with.
+    pub fn error(self) -> Error {
+        match self {
+            Self::Panicked => Error::Internal("a handler of the application panicked".into()),
+            Self::OutOfMemory => {
+                Error::Resource("no memory for a message that waits to be polled".into())
+            }
+        }
+    }
+}
 
 impl Gate {
     /// No event starts from here on.
@@ -114,7 +132,7 @@ impl Outlet {
 
     /// Runs the handler on this thread, or has the event wait; neither once the socket was
     /// released. The caller holds no lock.
-    pub fn deliver(&mut self, gate: &Arc<Gate>, event: &Event<'_>) -> Result<(), Panicked> {
+    pub fn deliver(&mut self, gate: &Arc<Gate>, event: &Event<'_>) -> Result<(), Undelivered> {
         if gate.is_detached() {
             drop_handler(self.handler.take());
         }
@@ -122,21 +140,21 @@ impl Outlet {
             return Ok(());
         };
         let handled = match &self.queue {
-            Some(queue) if !queue.is_direct() => {
-                queue.push(handler, gate, event);
-                Ok(())
-            }
+            Some(queue) if !queue.is_direct() => queue
+                .push(handler, gate, event)
+                .map_err(|_| Undelivered::OutOfMemory),
             queue => {
                 if let Some(queue) = queue {
                     queue.count_direct();
                 }
                 catch_unwind(AssertUnwindSafe(|| handler.handle(event)))
+                    .map_err(|_| Undelivered::Panicked)
             }
         };
         if matches!(event, Event::Close { .. }) {
             drop_handler(self.handler.take());
         }
-        handled.map_err(|_| Panicked)
+        handled
     }
 }
 
@@ -228,7 +246,8 @@ mod tests {
     #[test]
     fn a_panic_of_the_handler_is_caught() {
         let mut outlet = outlet(|_: Event<'_>| panic!("on purpose"));
-        assert_eq!(outlet.deliver(&Arc::default(), &Event::Open), Err(Panicked));
+        let delivered = outlet.deliver(&Arc::default(), &Event::Open);
+        assert_eq!(delivered, Err(Undelivered::Panicked));
     }
 
     /// Counts how often it has been dropped, and how often a batch has ended before.

@@ -14,7 +14,7 @@ use super::descriptor::Descriptor;
 use super::event::{Event, Handler};
 use super::gate::{Gate, drop_handler};
 use super::waiting::Waiting;
-use crate::proto::Pool;
+use crate::proto::{OutOfMemory, Pool};
 
 /// The events of one runtime, in the order in which they happened.
 #[derive(Default)]
@@ -79,19 +79,25 @@ impl Queue {
         self.asked();
     }
 
-    /// Appends an event.
-    pub fn push(&self, handler: &Arc<dyn Handler>, gate: &Arc<Gate>, event: &Event<'_>) {
+    /// Appends an event. It is whole, or there is no memory and it does not wait.
+    pub fn push(
+        &self,
+        handler: &Arc<dyn Handler>,
+        gate: &Arc<Gate>,
+        event: &Event<'_>,
+    ) -> Result<(), OutOfMemory> {
         let is_ping = matches!(event, Event::Ping(_) | Event::Pong { .. });
         if is_ping && self.is_full() && gate.pings.load(Ordering::Relaxed) >= MOST_PINGS {
             // Pings are answered all the same, and nobody who does not listen misses them.
-            return;
+            return Ok(());
         }
-        let counter = if is_ping { &gate.pings } else { &gate.waiting };
-        counter.fetch_add(1, Ordering::Relaxed);
         let is_first = {
             let mut state = self.state.lock();
-            let buffer = state.pool.take();
-            let waiting = Waiting::new(handler, gate, event, buffer);
+            if Waiting::is_refusable(event) {
+                state.events.try_reserve(1).map_err(|_| OutOfMemory)?;
+            }
+            let waiting = Waiting::new(handler, gate, event, &mut state.pool)?;
+            waiting.counter().fetch_add(1, Ordering::Relaxed);
             state.bytes = state.bytes.saturating_add(waiting.cost());
             if state.bytes > LIMIT {
                 self.is_full.store(true, Ordering::Release);
@@ -108,6 +114,7 @@ impl Queue {
             self.arrived.notify_all();
             self.signal();
         }
+        Ok(())
     }
 
     /// Takes the first event that is still wanted, if `fits` agrees. `used` has been handled.

@@ -7,16 +7,16 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::event::{Event, Handler, MessageKind, Payload};
-use super::gate::{Gate, Panicked};
+use super::gate::{Gate, Undelivered};
 use crate::error::Error;
-use crate::proto::Buffer;
+use crate::proto::{Buffer, OutOfMemory, Pool};
 
 /// An event, and whom it is for.
 pub struct Waiting {
     handler: Arc<dyn Handler>,
     gate: Arc<Gate>,
     kind: Kind,
-    /// With a NUL behind it: what the event carries, or the sentence of its error.
+    /// With a NUL behind it: what the event carries, or the sentence of its error. Empty: neither.
     payload: Buffer,
 }
 
@@ -35,51 +35,50 @@ enum Kind {
 const OVERHEAD: usize = 128;
 
 impl Waiting {
-    /// The event, whose payload is copied into the last argument.
+    /// A copy of the event, with memory from `pool`.
     pub(super) fn new(
         handler: &Arc<dyn Handler>,
         gate: &Arc<Gate>,
         event: &Event<'_>,
-        mut payload: Buffer,
-    ) -> Self {
-        let mut sentence = String::new();
-        let (kind, carried) = match *event {
-            Event::Open => (Kind::Open, Payload::EMPTY),
-            Event::Message { kind, payload } => (Kind::Message(kind), payload),
-            Event::Ping(payload) => (Kind::Ping, payload),
+        pool: &mut Pool,
+    ) -> Result<Self, OutOfMemory> {
+        let (kind, payload) = match *event {
+            Event::Open => (Kind::Open, Buffer::new()),
+            Event::Message { kind, payload } => (Kind::Message(kind), copy(payload, pool)?),
+            Event::Ping(payload) => (Kind::Ping, copy(payload, pool)?),
             Event::Pong {
                 payload,
                 round_trip,
-            } => (Kind::Pong(round_trip), payload),
-            Event::Drain => (Kind::Drain, Payload::EMPTY),
-            Event::Error(error) => {
-                sentence = format!("{error}\0");
-                (Kind::Error(error.clone()), Payload::EMPTY)
-            }
+            } => (Kind::Pong(round_trip), copy(payload, pool)?),
+            Event::Drain => (Kind::Drain, Buffer::new()),
+            Event::Error(error) => (Kind::Error(error.clone()), sentence(error)),
             Event::Reconnect { cause, delay } => {
-                sentence = format!("{cause}\0");
-                (Kind::Reconnect(cause.clone(), delay), Payload::EMPTY)
+                (Kind::Reconnect(cause.clone(), delay), sentence(cause))
             }
+            // Its few bytes are never left out, as little as the sentence of an error.
             Event::Close {
                 code,
                 reason,
                 was_clean,
-            } => (Kind::Close(code, was_clean), reason),
+            } => (
+                Kind::Close(code, was_clean),
+                Buffer::from(reason.with_nul().to_vec()),
+            ),
         };
-        let bytes = if sentence.is_empty() {
-            carried.with_nul()
-        } else {
-            sentence.as_bytes()
-        };
-        if payload.append(bytes).is_err() {
-            log::error!("no memory for an event of {} bytes", bytes.len());
-        }
-        Self {
+        Ok(Self {
             handler: Arc::clone(handler),
             gate: Arc::clone(gate),
             kind,
             payload,
-        }
+        })
+    }
+
+    /// Whether the connection can fail in its place: it is not about the end of one.
+    pub(super) fn is_refusable(event: &Event<'_>) -> bool {
+        matches!(
+            event,
+            Event::Message { .. } | Event::Ping(_) | Event::Pong { .. }
+        )
     }
 
     /// Whom the event is for.
@@ -126,11 +125,11 @@ impl Waiting {
     }
 
     /// Runs the handler.
-    pub fn handle(&self) -> Result<(), Panicked> {
+    pub fn handle(&self) -> Result<(), Undelivered> {
         let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(&self.event())));
         handled.map_err(|_| {
             self.gate.panic();
-            Panicked
+            Undelivered::Panicked
         })
     }
 
@@ -164,4 +163,20 @@ impl Waiting {
         // Of a buffer that was used before, more than the payload.
         self.payload.capacity() + OVERHEAD
     }
+}
+
+fn copy(payload: Payload<'_>, pool: &mut Pool) -> Result<Buffer, OutOfMemory> {
+    let mut buffer = pool.take();
+    let copied = buffer.append(payload.with_nul());
+    match copied {
+        Ok(()) => Ok(buffer),
+        Err(refused) => {
+            pool.give(buffer);
+            Err(refused)
+        }
+    }
+}
+
+fn sentence(error: &Error) -> Buffer {
+    Buffer::from(format!("{error}\0").into_bytes())
 }

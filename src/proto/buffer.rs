@@ -127,6 +127,17 @@ impl Buffer {
     }
 }
 
+impl From<Vec<u8>> for Buffer {
+    fn from(storage: Vec<u8>) -> Self {
+        let (start, end) = (0, storage.len());
+        Self {
+            storage,
+            start,
+            end,
+        }
+    }
+}
+
 /// Emptied buffers that wait for their next use, so that large messages do not pay for fresh
 /// pages each time and idle connections own no memory.
 #[derive(Debug, Default)]
@@ -150,7 +161,10 @@ impl Pool {
     /// Takes a buffer back, and frees it if enough wait already.
     pub fn give(&mut self, mut buffer: Buffer) {
         let held = self.held.saturating_add(buffer.capacity());
-        if held <= Self::MOST_HELD && self.buffers.len() < Self::MOST_BUFFERS {
+        if buffer.capacity() > 0
+            && held <= Self::MOST_HELD
+            && self.buffers.len() < Self::MOST_BUFFERS
+        {
             buffer.clear();
             self.held = held;
             self.buffers.push(buffer);

@@ -23,11 +23,15 @@ fn push_message(queue: &Queue, (handler, gate): &(Arc<dyn Handler>, Arc<Gate>), 
     let with_nul = [text, b"\0"].concat();
     let payload = Payload::new(&with_nul).unwrap();
     let kind = MessageKind::Binary;
-    queue.push(handler, gate, &Event::Message { kind, payload });
+    queue
+        .push(handler, gate, &Event::Message { kind, payload })
+        .unwrap();
 }
 
 fn push_ping(queue: &Queue, (handler, gate): &(Arc<dyn Handler>, Arc<Gate>)) {
-    queue.push(handler, gate, &Event::Ping(Payload::EMPTY));
+    queue
+        .push(handler, gate, &Event::Ping(Payload::EMPTY))
+        .unwrap();
 }
 
 /// What is still wanted, in short.
@@ -125,10 +129,12 @@ fn what_nobody_wants_any_more_is_dropped() {
     let closed = socket();
     let panicked = socket();
     for it in [&released, &closed, &panicked] {
-        queue.push(&it.0, &it.1, &Event::Open);
+        queue.push(&it.0, &it.1, &Event::Open).unwrap();
         push_message(&queue, it, b"text");
-        queue.push(&it.0, &it.1, &Event::Error(&Error::Aborted("x".into())));
-        queue.push(&it.0, &it.1, &CLOSE);
+        queue
+            .push(&it.0, &it.1, &Event::Error(&Error::Aborted("x".into())))
+            .unwrap();
+        queue.push(&it.0, &it.1, &CLOSE).unwrap();
     }
     released.1.detach();
     closed.1.end();

@@ -142,9 +142,8 @@ impl Connection {
         self.connect_deadline = None;
         self.enter(Phase::Waiting(now + delay), now);
         let event = Event::Reconnect { cause, delay };
-        if self.outlet.deliver(&self.link.gate, &event).is_err() {
-            let error = Error::Internal("a handler of the application panicked".into());
-            self.give_up(error);
+        if let Err(cause) = self.outlet.deliver(&self.link.gate, &event) {
+            self.give_up(cause.error());
         }
     }
 

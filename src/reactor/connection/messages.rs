@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::reading::is_held;
 use super::{Connection, Context, KEPT, Phase};
-use crate::delivery::{Event, Payload};
+use crate::delivery::{Event, Payload, Undelivered};
 use crate::error::{Error, Sentence};
 use crate::proto::deflate::Agreed;
 use crate::proto::{
@@ -166,7 +166,7 @@ impl Connection {
                 let Phase::Open(receiver) = &mut self.phase else {
                     return;
                 };
-                let mut panicked = false;
+                let mut delivered = Ok(());
                 match receiver.assembled() {
                     Err(failure) => return self.fail(failure, cx),
                     Ok(bytes) => {
@@ -175,13 +175,13 @@ impl Connection {
                         let open = self.link.ready_state() == ReadyState::Open;
                         if let Some(payload) = Payload::new(bytes).filter(|_| open) {
                             let event = Event::Message { kind, payload };
-                            panicked = self.outlet.deliver(&self.link.gate, &event).is_err();
+                            delivered = self.outlet.deliver(&self.link.gate, &event);
                         }
                     }
                 }
                 receiver.recycle(cx.pool);
-                if panicked {
-                    self.panicked(cx);
+                if let Err(cause) = delivered {
+                    self.undelivered(cause, cx);
                 }
             }
         }
@@ -216,19 +216,20 @@ impl Connection {
             None => Ok(()),
         };
         cx.buffer[end] = behind;
-        if delivered.is_err() {
-            self.panicked(cx);
+        if let Err(cause) = delivered {
+            self.undelivered(cause, cx);
         }
     }
 
     pub(super) fn deliver(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
-        if self.outlet.deliver(&self.link.gate, &event).is_err() {
-            self.panicked(cx);
+        if let Err(cause) = self.outlet.deliver(&self.link.gate, &event) {
+            self.undelivered(cause, cx);
         }
     }
 
-    pub(super) fn panicked(&mut self, cx: &mut Context<'_>) {
-        let error = Error::Internal("a handler of the application panicked".into());
+    /// The application has not been told as it should.
+    pub(super) fn undelivered(&mut self, cause: Undelivered, cx: &mut Context<'_>) {
+        let error = cause.error();
         if !self.is_established() {
             // An event of an earlier connection was told.
             return self.give_up(error);

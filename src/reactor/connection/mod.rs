@@ -17,7 +17,7 @@ use mio::Registry;
 use super::link::Link;
 use super::listener::{Acceptor, Seat};
 use super::worker::Live;
-use crate::delivery::{Event, Outlet};
+use crate::delivery::{Event, Outlet, Undelivered};
 use crate::error::Error;
 use crate::net::tls::{self, Peer};
 use crate::net::{Progress, Race, Resolver, Stream, Transport, Url};
@@ -190,7 +190,7 @@ impl Connection {
     /// Reads, delivers, writes.
     pub fn turn(&mut self, cx: &mut Context<'_>) {
         if self.link.gate.take_panic() {
-            self.panicked(cx);
+            self.undelivered(Undelivered::Panicked, cx);
         }
         if self.held_back || self.readable {
             self.link.cork();
