@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -41,9 +42,14 @@ impl Polled {
 
     /// What the handler has seen when CLOSE has come.
     fn until_close(&self) -> Vec<Seen> {
+        self.until(|seen| matches!(seen, Seen::Close(..)))
+    }
+
+    /// What the handler has seen up to there.
+    fn until(&self, is_last: impl Fn(&Seen) -> bool) -> Vec<Seen> {
         let mut seen = Vec::new();
         let start = Instant::now();
-        while !matches!(seen.last(), Some(Seen::Close(..))) {
+        while !seen.last().is_some_and(&is_last) {
             assert!(start.elapsed() < PATIENCE, "{seen:?}");
             self.runtime
                 .poll(usize::MAX, Some(Duration::from_millis(100)))
@@ -109,6 +115,53 @@ fn a_panic_in_a_handler_fails_its_connection_and_no_other() {
                 .poll(usize::MAX, Some(Duration::from_millis(100)))
                 .unwrap();
         }
+    }
+}
+
+#[test]
+fn a_handler_that_panics_when_a_batch_begins_fails_its_connection() {
+    struct Panics {
+        record: Arc<dyn Handler>,
+        is_armed: AtomicBool,
+    }
+    impl Handler for Panics {
+        fn handle(&self, event: &Event<'_>) {
+            self.record.handle(event);
+        }
+
+        fn begin(&self) {
+            assert!(!self.is_armed.swap(false, Ordering::Relaxed), "on purpose");
+        }
+    }
+    for threads in [0, 1] {
+        let server = RawServer::new();
+        let runtime = Runtime::new(threads, Delivery::Poll).unwrap();
+        let (sender, seen) = channel();
+        let handler = Arc::new(Panics {
+            record: recorder(sender),
+            is_armed: AtomicBool::new(false),
+        });
+        let given = Arc::clone(&handler);
+        let socket = Socket::connect(&runtime, &server.url(), &Options::new(), |_| given).unwrap();
+        let polled = Polled {
+            runtime,
+            _socket: socket,
+            seen,
+        };
+        let mut peer = accept(&polled, &server);
+        polled.until(|seen| matches!(seen, Seen::Open));
+        handler.is_armed.store(true, Ordering::Relaxed);
+        peer.send_frame(FIN | TEXT, b"one");
+        std::thread::scope(|scope| {
+            let closing = scope.spawn(move || peer.read_frame());
+            let seen = polled.until(|seen| matches!(seen, Seen::Close(..)));
+            let [Seen::Error(error), Seen::Close(1011, _, false)] = &seen[..] else {
+                panic!("{threads} threads: {seen:?}");
+            };
+            let expected = Error::Internal("a handler of the application panicked".into());
+            assert_eq!(*error, expected);
+            assert_eq!(closing.join().unwrap().payload, 1011_u16.to_be_bytes());
+        });
     }
 }
 

@@ -32,6 +32,7 @@ pub struct Outlet {
 }
 
 /// The time in which events are delivered one after the other.
+#[derive(Default)]
 pub struct Batch {
     handler: Option<Arc<dyn Handler>>,
 }
@@ -122,11 +123,11 @@ impl Outlet {
     }
 
     /// Begins to deliver any number of events.
-    pub fn batch(&self) -> Batch {
+    pub fn batch(&self) -> Result<Batch, Undelivered> {
         let is_direct = self.queue.as_ref().is_none_or(|queue| queue.is_direct());
         match &self.handler {
             Some(handler) if is_direct => Batch::of(handler),
-            _ => Batch { handler: None },
+            _ => Ok(Batch::default()),
         }
     }
 
@@ -166,15 +167,17 @@ impl Drop for Outlet {
 
 impl Batch {
     /// Of events for this handler.
-    pub fn of(handler: &Arc<dyn Handler>) -> Self {
-        handler.begin();
-        Self {
-            handler: Some(Arc::clone(handler)),
+    pub(super) fn of(handler: &Arc<dyn Handler>) -> Result<Self, Undelivered> {
+        match catch_unwind(AssertUnwindSafe(|| handler.begin())) {
+            Ok(()) => Ok(Self {
+                handler: Some(Arc::clone(handler)),
+            }),
+            Err(_) => Err(Undelivered::Panicked),
         }
     }
 
     /// Whether it is of events for this handler.
-    pub fn is_of(&self, handler: &Arc<dyn Handler>) -> bool {
+    pub(super) fn is_of(&self, handler: &Arc<dyn Handler>) -> bool {
         self.handler
             .as_ref()
             .is_some_and(|it| Arc::ptr_eq(it, handler))
@@ -250,6 +253,23 @@ mod tests {
         assert_eq!(delivered, Err(Undelivered::Panicked));
     }
 
+    #[test]
+    fn a_panic_at_the_beginning_of_a_batch_is_caught() {
+        struct Panics;
+        impl Handler for Panics {
+            fn handle(&self, _: &Event<'_>) {}
+
+            fn begin(&self) {
+                panic!("on purpose");
+            }
+
+            fn end(&self) {
+                unreachable!("what has not begun does not end");
+            }
+        }
+        assert_eq!(outlet(Panics).batch().err(), Some(Undelivered::Panicked));
+    }
+
     /// Counts how often it has been dropped, and how often a batch has ended before.
     #[derive(Default)]
     struct Counts {
@@ -309,7 +329,7 @@ mod tests {
     #[test]
     fn a_handler_that_ends_inside_a_batch_is_dropped_at_its_end() {
         let (mut outlet, counts) = counted();
-        let batch = outlet.batch();
+        let batch = outlet.batch().unwrap();
         outlet.deliver(&Arc::default(), &CLOSE).unwrap();
         assert_eq!(counts.drops.load(Ordering::SeqCst), 0);
         drop(batch);

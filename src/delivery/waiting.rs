@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::event::{Event, Handler, MessageKind, Payload};
-use super::gate::{Gate, Undelivered};
+use super::gate::{Batch, Gate, Undelivered};
 use crate::error::Error;
 use crate::proto::{Buffer, OutOfMemory, Pool};
 
@@ -81,9 +81,9 @@ impl Waiting {
         )
     }
 
-    /// Whom the event is for.
-    pub fn handler(&self) -> &Arc<dyn Handler> {
-        &self.handler
+    /// Whether it is for the handler of this batch.
+    pub fn is_in(&self, batch: &Batch) -> bool {
+        batch.is_of(&self.handler)
     }
 
     /// The handler as what it is, where it wants to be known.
@@ -122,6 +122,11 @@ impl Waiting {
                 was_clean: *was_clean,
             },
         }
+    }
+
+    /// Begins a batch of events for the same handler.
+    pub fn batch(&self) -> Result<Batch, Undelivered> {
+        Batch::of(&self.handler).inspect_err(|_| self.gate.panic())
     }
 
     /// Runs the handler.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Runtime;
-use crate::delivery::{Batch, Queue, Signal, Waiting};
+use crate::delivery::{Batch, Queue, Signal, Undelivered, Waiting};
 use crate::error::{Error, Result};
 use crate::reactor::Worker;
 
@@ -263,18 +263,14 @@ impl Runtime {
             _ => None,
         };
         let most = most.min(queue.len());
-        let mut batch: Option<Batch> = None;
+        let mut batch = Batch::default();
         let mut used = None;
         let mut count = 0;
         while count < most && !self.is_freed() {
             let Some(event) = queue.next(used.take(), |_| true) else {
                 break;
             };
-            if !batch.as_ref().is_some_and(|it| it.is_of(event.handler())) {
-                drop(batch.take());
-                batch = Some(Batch::of(event.handler()));
-            }
-            if event.handle().is_err() {
+            if run(&event, &mut batch).is_err() {
                 queue.tell_of_room();
             }
             used = Some(event);
@@ -311,6 +307,16 @@ impl Runtime {
     fn is_done(&self, polling: &Polling, deadline: &Deadline) -> bool {
         deadline.is_over() || self.is_freed() || polling.queue.take_wake()
     }
+}
+
+/// Runs the handler of an event, in the batch that is under way or in one of its own.
+fn run(event: &Waiting, batch: &mut Batch) -> Result<(), Undelivered> {
+    if !event.is_in(batch) {
+        // One ends before the next begins.
+        *batch = Batch::default();
+        *batch = event.batch()?;
+    }
+    event.handle()
 }
 
 /// Until when to wait.

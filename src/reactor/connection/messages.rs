@@ -56,7 +56,10 @@ impl Connection {
 
     /// Delivers what the shared buffer holds from `start` to `end`.
     pub(super) fn messages(&mut self, mut start: usize, end: usize, cx: &mut Context<'_>) {
-        let _batch = self.outlet.batch();
+        let _batch = match self.outlet.batch() {
+            Ok(batch) => batch,
+            Err(cause) => return self.undelivered(cause, cx),
+        };
         let mut alive = false;
         while let Phase::Open(receiver) = &mut self.phase {
             if self.link.is_dropped() {
