@@ -77,6 +77,11 @@ fn whatever_the_system_refuses_becomes_a_status_or_an_event() {
 }
 
 #[test]
+fn what_cannot_be_masked_is_not_sent() {
+    run("randomness");
+}
+
+#[test]
 fn memory_that_is_refused_causes_a_status_an_event_or_a_sentence() {
     if is_instrumented() {
         eprintln!("skipped: what watches the program allocates in its place");

@@ -13,27 +13,30 @@ thread_local! {
     static KEYS: RefCell<Option<StdRng>> = const { RefCell::new(None) };
 }
 
-/// A key that no peer and no script can foresee (RFC 6455 §10.3).
-pub fn fresh_key() -> Key {
+/// The system has no random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRandomness;
+
+/// A key that no peer and no script can foresee (RFC 6455 §10.3). Only the first one of a thread
+/// can fail, or those of a thread that is ending.
+pub fn fresh_key() -> Result<Key, NoRandomness> {
     let key = KEYS.try_with(|keys| {
         let mut keys = keys.borrow_mut();
+        let generator = match &mut *keys {
+            Some(generator) => generator,
+            none => none.insert(seeded()?),
+        };
         // As one number: an array would take one from the generator for each of its bytes.
-        keys.get_or_insert_with(seeded).random::<u32>()
+        Ok(generator.random::<u32>())
     });
     // A thread that ends, and still sends, has no generator any more.
-    key.unwrap_or_else(|_| seeded().random::<u32>())
-        .to_ne_bytes()
+    let number = key.unwrap_or_else(|_| Ok(seeded()?.random()))?;
+    Ok(number.to_ne_bytes())
 }
 
-#[cfg_attr(
-    not(test),
-    expect(clippy::panic, reason = "without randomness nothing is safe")
-)]
-fn seeded() -> StdRng {
-    match StdRng::try_from_rng(&mut SysRng) {
-        Ok(generator) => generator,
-        Err(error) => panic!("the system has no random bytes: {error}"),
-    }
+#[cold]
+fn seeded() -> Result<StdRng, NoRandomness> {
+    StdRng::try_from_rng(&mut SysRng).map_err(|_| NoRandomness)
 }
 
 /// Masks or unmasks `bytes` in place. They begin `offset` bytes into the frame's payload.
@@ -98,7 +101,7 @@ mod tests {
 
     #[test]
     fn keys_differ_and_use_all_their_bits() {
-        let keys: Vec<Key> = (0..64).map(|_| fresh_key()).collect();
+        let keys: Vec<Key> = (0..64).map(|_| fresh_key().unwrap()).collect();
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert!(distinct.len() >= 63);
         let ones: u32 = keys

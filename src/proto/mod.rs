@@ -32,7 +32,7 @@ pub use close::CloseFrame;
 pub use closing::{Closing, Ending};
 pub use keepalive::{Keepalive, Overdue};
 pub use receiver::{Failure, Location, Received, Receiver};
-pub use sender::{Encoding, Sender};
+pub use sender::{Encoding, Refused, Sender};
 
 /// Which end of the connection this is. Only the handshake, the masking and the order in which
 /// TCP is closed ask for it.

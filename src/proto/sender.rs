@@ -3,10 +3,19 @@
 use super::buffer::{Buffer, OutOfMemory};
 use super::close::CloseFrame;
 use super::frame::{HEADER_ROOM, Header, MAX_CONTROL, Opcode};
-use super::mask::{self, Key};
+use super::mask::{self, Key, NoRandomness};
 use super::utf8::Utf8;
 use super::{MessageKind, Role};
 use crate::error::{Error, Result};
+
+/// Why nothing can be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The system has no memory.
+    Memory,
+    /// The system has no random bytes to mask with.
+    Randomness,
+}
 
 /// Makes frames, and keeps the order of a message that the application sends in pieces.
 #[derive(Debug)]
@@ -53,10 +62,10 @@ impl Sender {
         payload: &[u8],
         compressed: bool,
         out: &mut Buffer,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<(), Refused> {
         if payload.len() > self.max_frame {
             return self
-                .message(kind, payload, compressed)
+                .message(kind, payload, compressed)?
                 .write(usize::MAX, out);
         }
         self.append_frame(opcode(kind), payload, compressed, out)
@@ -68,7 +77,7 @@ impl Sender {
         kind: MessageKind,
         payload: &'a [u8],
         compressed: bool,
-    ) -> Encoding<'a> {
+    ) -> Result<Encoding<'a>, Refused> {
         self.encoding(opcode(kind), payload, true, compressed)
     }
 
@@ -93,42 +102,40 @@ impl Sender {
         Ok(pieces)
     }
 
-    /// Begins a piece that has been checked, and is `compressed` if it is the first one and its
-    /// message is to be.
+    /// Begins a piece that has been checked. Whether it is `compressed` is decided by the first one
+    /// of its message.
     pub fn piece<'a>(
-        &mut self,
-        pieces: Pieces,
+        &self,
+        pieces: &Pieces,
         payload: &'a [u8],
         fin: bool,
         compressed: bool,
-    ) -> Encoding<'a> {
+    ) -> Result<Encoding<'a>, Refused> {
         let first = pieces.compressed.is_none();
         let opcode = if first {
             opcode(pieces.kind)
         } else {
             Opcode::Continuation
         };
-        let compressed = pieces.compressed.unwrap_or(compressed);
+        self.encoding(opcode, payload, fin, first && compressed)
+    }
+
+    /// The piece is on its way.
+    pub fn accept_piece(&mut self, pieces: Pieces, fin: bool, compressed: bool) {
         self.pieces = (!fin).then_some(Pieces {
             compressed: Some(compressed),
             ..pieces
         });
-        self.encoding(opcode, payload, fin, first && compressed)
     }
 
     /// Appends a ping or a pong, whose payload the caller has limited to [`MAX_CONTROL`] bytes.
-    pub fn control(
-        &self,
-        opcode: Opcode,
-        payload: &[u8],
-        out: &mut Buffer,
-    ) -> Result<(), OutOfMemory> {
+    pub fn control(&self, opcode: Opcode, payload: &[u8], out: &mut Buffer) -> Result<(), Refused> {
         debug_assert!(opcode.is_control() && payload.len() <= MAX_CONTROL);
         self.append_frame(opcode, payload, false, out)
     }
 
     /// Appends a Close frame.
-    pub fn close(&self, frame: &CloseFrame, out: &mut Buffer) -> Result<(), OutOfMemory> {
+    pub fn close(&self, frame: &CloseFrame, out: &mut Buffer) -> Result<(), Refused> {
         let mut payload = Buffer::new();
         if let Some(code) = frame.code {
             payload.append(&code.to_be_bytes())?;
@@ -155,13 +162,12 @@ impl Sender {
         payload: &[u8],
         compressed: bool,
         out: &mut Buffer,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<(), Refused> {
         let header = Header {
             fin: true,
             rsv1: compressed,
             opcode,
-            // RFC 6455 §5.3: the mask is fresh for every frame.
-            mask: (self.role == Role::Client).then(mask::fresh_key),
+            mask: fresh_mask(self.role)?,
             len: payload.len() as u64,
         };
         let (bytes, used) = header.format();
@@ -186,8 +192,8 @@ impl Sender {
         payload: &'a [u8],
         fin: bool,
         compressed: bool,
-    ) -> Encoding<'a> {
-        Encoding {
+    ) -> Result<Encoding<'a>, Refused> {
+        Ok(Encoding {
             role: self.role,
             max_frame: self.max_frame,
             opcode,
@@ -196,9 +202,32 @@ impl Sender {
             rest: payload,
             frame_left: 0,
             offset: 0,
+            first_mask: Some(fresh_mask(self.role)?),
             key: None,
             begun: false,
-        }
+        })
+    }
+}
+
+impl Refused {
+    /// The error of a payload of so many bytes.
+    pub fn error(self, len: usize) -> Error {
+        Error::Resource(match self {
+            Self::Memory => format!("no memory for {len} bytes to send").into(),
+            Self::Randomness => "the system has no random bytes to mask with".into(),
+        })
+    }
+}
+
+impl From<OutOfMemory> for Refused {
+    fn from(OutOfMemory: OutOfMemory) -> Self {
+        Self::Memory
+    }
+}
+
+impl From<NoRandomness> for Refused {
+    fn from(NoRandomness: NoRandomness) -> Self {
+        Self::Randomness
     }
 }
 
@@ -206,6 +235,14 @@ impl Pieces {
     /// Whether the message is compressed; none: its first piece decides.
     pub fn compressed(&self) -> Option<bool> {
         self.compressed
+    }
+}
+
+/// RFC 6455 §5.3: a client masks, and the mask is fresh for every frame.
+fn fresh_mask(role: Role) -> Result<Option<Key>, Refused> {
+    match role {
+        Role::Client => Ok(Some(mask::fresh_key()?)),
+        Role::Server => Ok(None),
     }
 }
 
@@ -231,6 +268,8 @@ pub struct Encoding<'a> {
     /// What is missing of the frame under way.
     frame_left: usize,
     offset: usize,
+    /// The mask of the first frame, if any: without one, nothing is begun.
+    first_mask: Option<Option<Key>>,
     key: Option<Key>,
     begun: bool,
 }
@@ -248,7 +287,7 @@ impl Encoding<'_> {
 
     /// Appends headers and at most `payload` bytes of payload to `out`, copied and masked in one
     /// pass.
-    pub fn write(&mut self, payload: usize, out: &mut Buffer) -> Result<(), OutOfMemory> {
+    pub fn write(&mut self, payload: usize, out: &mut Buffer) -> Result<(), Refused> {
         let mut allowance = payload;
         while !self.is_done() && (allowance > 0 || self.rest.is_empty()) {
             if self.frame_left == 0 {
@@ -273,13 +312,17 @@ impl Encoding<'_> {
         Ok(())
     }
 
-    fn write_header(&mut self, out: &mut Buffer) -> Result<(), OutOfMemory> {
+    fn write_header(&mut self, out: &mut Buffer) -> Result<(), Refused> {
+        let mask = match self.first_mask.take() {
+            Some(first) => first,
+            None => fresh_mask(self.role)?,
+        };
         let len = self.rest.len().min(self.max_frame);
         let header = Header {
             fin: self.fin && len == self.rest.len(),
             rsv1: std::mem::take(&mut self.compressed),
             opcode: self.opcode,
-            mask: (self.role == Role::Client).then(mask::fresh_key),
+            mask,
             len: len as u64,
         };
         let (bytes, used) = header.format();

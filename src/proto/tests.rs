@@ -45,7 +45,8 @@ impl Peer {
 
     fn send_piece(&mut self, kind: MessageKind, piece: &[u8], fin: bool) {
         let pieces = self.sender.check_piece(kind, piece, fin).unwrap();
-        let mut encoding = self.sender.piece(pieces, piece, fin, false);
+        let mut encoding = self.sender.piece(&pieces, piece, fin, false).unwrap();
+        self.sender.accept_piece(pieces, fin, false);
         encoding.write(usize::MAX, &mut self.out).unwrap();
     }
 
@@ -225,7 +226,10 @@ fn a_large_message_can_be_encoded_piece_by_piece() {
     for step in [1, 7, 64, 1000] {
         let mut from = Peer::with_limits(Role::Client, 100, 1 << 20);
         let data: Vec<u8> = (0..1000).map(|i| i as u8).collect();
-        let mut encoding = from.sender.message(MessageKind::Binary, &data, false);
+        let mut encoding = from
+            .sender
+            .message(MessageKind::Binary, &data, false)
+            .unwrap();
         let most = from.sender.wire_len(data.len());
         while !encoding.is_done() {
             encoding.write(step, &mut from.out).unwrap();

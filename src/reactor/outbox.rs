@@ -10,7 +10,9 @@ use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::net::Transport;
 use crate::proto::frame::{MAX_CONTROL, Opcode};
-use crate::proto::{Buffer, CloseFrame, Encoding, MessageKind, OutOfMemory, Pool, Role, Sender};
+use crate::proto::{
+    Buffer, CloseFrame, Encoding, MessageKind, OutOfMemory, Pool, Refused, Role, Sender,
+};
 
 /// The states of the browser's WebSocket object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -212,16 +214,16 @@ impl Outbox {
         self.back
             .bytes
             .append(bytes)
-            .map_err(|_| no_memory(bytes.len()))
+            .map_err(|cause| Refused::from(cause).error(bytes.len()))
     }
 
     /// Appends a control frame.
-    pub fn append_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), OutOfMemory> {
+    pub fn append_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Refused> {
         self.sender.control(opcode, payload, &mut self.back.bytes)
     }
 
     /// Appends a Close frame; nothing is sent behind it.
-    pub fn append_close(&mut self, frame: &CloseFrame) -> Result<(), OutOfMemory> {
+    pub fn append_close(&mut self, frame: &CloseFrame) -> Result<(), Refused> {
         self.pong = None;
         self.sender.close(frame, &mut self.back.bytes)
     }
@@ -229,7 +231,7 @@ impl Outbox {
     /// Answers a ping. While the system takes nothing, or much waits already, only the latest one
     /// is answered (RFC 6455 §5.5.3), so that a peer which sends pings and does not read costs
     /// nothing.
-    pub fn pong(&mut self, payload: &[u8]) -> Result<(), OutOfMemory> {
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), Refused> {
         if self.state != ReadyState::Open {
             return Ok(());
         }
@@ -244,7 +246,7 @@ impl Outbox {
     pub fn ping(&mut self, payload: &[u8], now: Instant) -> Result<()> {
         debug_assert!(payload.len() <= MAX_CONTROL);
         self.append_control(Opcode::Ping, payload)
-            .map_err(|_| no_memory(payload.len()))?;
+            .map_err(|cause| cause.error(payload.len()))?;
         self.ping = Some(Box::new((now, payload.to_vec())));
         Ok(())
     }
@@ -359,11 +361,17 @@ impl Outbox {
         wire: usize,
         payload: usize,
         pool: &Mutex<Pool>,
-        append: impl FnOnce(&Sender, &mut Buffer) -> Result<(), OutOfMemory>,
+        append: impl FnOnce(&Sender, &mut Buffer) -> Result<(), Refused>,
     ) -> Result<()> {
         self.make_room(self.sender.wire_len(wire), pool)
-            .and_then(|()| append(&self.sender, &mut self.back.bytes))
-            .map_err(|_| no_memory(payload))?;
+            .map_err(|cause| Refused::from(cause).error(payload))?;
+        let bytes = &mut self.back.bytes;
+        let before = bytes.len();
+        if let Err(cause) = append(&self.sender, bytes) {
+            // Of a message in several frames, some may be there.
+            bytes.take_back(bytes.len() - before);
+            return Err(cause.error(payload));
+        }
         self.back.payload += payload as u64;
         self.accept(payload);
         Ok(())
@@ -417,11 +425,6 @@ fn give_back<const N: usize>(pool: &Mutex<Pool>, written: [Chunk; N]) {
             pool.lock().give(bytes);
         }
     }
-}
-
-/// The error of a payload that found no memory.
-pub fn no_memory(len: usize) -> Error {
-    Error::Resource(format!("no memory for {len} bytes to send").into())
 }
 
 #[cfg(all(test, unix))]

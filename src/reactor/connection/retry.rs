@@ -3,6 +3,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use rand::TryRng;
+use rand::rngs::SysRng;
+
 use crate::error::Error;
 use crate::proto::close;
 use crate::reactor::settings::Reconnect;
@@ -34,7 +37,11 @@ impl Retry {
         self.attempts = self.attempts.saturating_add(1);
         let doubled = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
         let cap = min.saturating_mul(doubled).min(max).max(min);
-        let delay = rand::random_range(min..=cap);
+        // Without random bytes, the longest.
+        let share = SysRng.try_next_u32().unwrap_or(u32::MAX);
+        let spread = (cap - min).as_secs_f64() * f64::from(share) / f64::from(u32::MAX);
+        let delay =
+            Duration::try_from_secs_f64(spread).map_or(cap, |it| cap.min(min.saturating_add(it)));
         Some(delay.max(asked_for.unwrap_or_default()))
     }
 

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::command::{Command, Mailbox, now};
 use super::compression::Compression;
-use super::outbox::{Outbox, ReadyState, Wishes, no_memory};
+use super::outbox::{Outbox, ReadyState, Wishes};
 use super::settings::Settings;
 use crate::delivery::Gate;
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ impl Link {
             ReadyState::Connecting => self.set_state(&mut out, ReadyState::Closing),
             ReadyState::Open => {
                 out.append_close(frame)
-                    .map_err(|_| no_memory(frame.reason.len()))?;
+                    .map_err(|cause| cause.error(frame.reason.len()))?;
                 self.set_state(&mut out, ReadyState::Closing);
             }
             ReadyState::Closing | ReadyState::Closed => return Ok(()),

@@ -93,8 +93,12 @@ impl Link {
         let result = {
             let mut out = self.outbox.lock();
             out.check_same(epoch).and_then(|()| {
-                let encoding = out.sender.piece(pieces, wire, fin, compressed);
+                let encoding = out
+                    .sender
+                    .piece(&pieces, wire, fin, compressed)
+                    .map_err(|cause| cause.error(payload.len()))?;
                 out.append_piece(encoding, payload.len(), &self.mailbox.buffers)?;
+                out.sender.accept_piece(pieces, fin, compressed);
                 self.count(&mut out, u64::from(fin));
                 self.push_out(&mut out, false);
                 Ok(())
@@ -178,7 +182,10 @@ impl Link {
             out.sender.check_message()?;
         }
         if large && out.is_empty() && out.transport.is_some() && !out.blocked {
-            let encoding = out.sender.message(message.kind, message.payload, false);
+            let encoding = out
+                .sender
+                .message(message.kind, message.payload, false)
+                .map_err(|cause| cause.error(message.payload.len()))?;
             self.write_through(out, encoding);
             self.count(out, 1);
         } else {

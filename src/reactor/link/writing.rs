@@ -8,8 +8,8 @@ use parking_lot::MutexGuard;
 use super::Link;
 use crate::error::{Error, Result};
 use crate::net::Transport;
-use crate::proto::{Encoding, OutOfMemory};
-use crate::reactor::outbox::{CHUNK, Chunk, Outbox, no_memory};
+use crate::proto::{Encoding, Refused};
+use crate::reactor::outbox::{CHUNK, Chunk, Outbox};
 
 impl Link {
     /// Writes what waits, until nothing does, the system takes no more, or `times` writes were
@@ -58,7 +58,7 @@ impl Link {
             let result = MutexGuard::unlocked(out, || {
                 if front.bytes.is_empty() {
                     encode(&mut encoding, CHUNK, &mut front)
-                        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+                        .map_err(|cause| io::Error::other(cause.error(CHUNK)))?;
                 }
                 self.write(&transport, &mut front)
             });
@@ -73,10 +73,10 @@ impl Link {
         let payload = encoding.left();
         let mut rest = Chunk::default();
         if !encoding.is_done()
-            && (encode(&mut encoding, usize::MAX, &mut rest).is_err()
-                || out.put_first(rest).is_err())
+            && let Err(cause) =
+                encode(&mut encoding, usize::MAX, &mut rest).and_then(|()| Ok(out.put_first(rest)?))
         {
-            out.wishes.broken = Some(no_memory(payload));
+            out.wishes.broken = Some(cause.error(payload));
         }
         self.settle(out);
     }
@@ -123,7 +123,7 @@ impl Link {
 }
 
 /// Appends at most `most` bytes of the payload.
-fn encode(encoding: &mut Encoding<'_>, most: usize, chunk: &mut Chunk) -> Result<(), OutOfMemory> {
+fn encode(encoding: &mut Encoding<'_>, most: usize, chunk: &mut Chunk) -> Result<(), Refused> {
     let before = encoding.left();
     let result = encoding.write(most, &mut chunk.bytes);
     chunk.payload += (before - encoding.left()) as u64;

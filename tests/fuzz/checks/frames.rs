@@ -121,7 +121,7 @@ impl Forward {
         match self.step {
             None => sender.append(kind, payload, compressed, out).unwrap(),
             Some(step) => {
-                let mut encoding = sender.message(kind, payload, compressed);
+                let mut encoding = sender.message(kind, payload, compressed).unwrap();
                 while !encoding.is_done() {
                     encoding.write(step, out).unwrap();
                 }
