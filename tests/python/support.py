@@ -54,6 +54,7 @@ class Recorder:
             "on_close": lambda ws, *close: self.add("close", *close),
             "on_ping": lambda ws, data: self.add("ping", data),
             "on_pong": lambda ws, *pong: self.add("pong", *pong),
+            "on_drain": lambda ws: self.add("drain"),
         }
 
     def client_handlers(self) -> dict[str, Any]:

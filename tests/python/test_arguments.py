@@ -111,6 +111,7 @@ class Constructors(support.TestCase):
             reconnect=(0.5, 30, 5),
             max_message=1 << 20,
             max_buffered=1 << 20,
+            low_water=1 << 10,
             max_frame=1 << 16,
             compression=True,
             compression_min=1,

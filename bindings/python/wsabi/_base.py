@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import byref, create_string_buffer, sizeof
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -24,6 +24,9 @@ class ReadyState(enum.IntEnum):
     OPEN = _ffi.OPEN
     CLOSING = _ffi.CLOSING
     CLOSED = _ffi.CLOSED
+
+
+MessageTuple = tuple[bytes, int, int, int]
 
 
 class Stats(NamedTuple):
@@ -186,7 +189,10 @@ class Socket:
         """
         self._call(_ffi.wsabi_socket_set_url, *text("url", url))
 
-    def _send(self, data: str | Buffer) -> None:
+    def _send(self, data: str | Buffer, plain: bool) -> None:
+        if plain:
+            self._send_many([message(data, plain)])
+            return
         if isinstance(data, str):
             payload, function = data.encode(), _ffi.wsabi_socket_send_text
         else:
@@ -196,6 +202,14 @@ class Socket:
             function(self._handle, payload, len(payload))
         except HandleError:
             self._refuse_ended()
+
+    def _send_many(self, messages: Sequence[MessageTuple]) -> int:
+        array = (_ffi.Message * len(messages))(*messages)  # type: ignore[misc]
+        return int(self._call(_ffi.wsabi_socket_send_many, array, len(messages)))
+
+    def _send_fragment(self, data: str | Buffer, fin: bool, plain: bool) -> None:
+        payload, length, type_, _ = message(data, plain)
+        self._call(_ffi.wsabi_socket_send_fragment, type_, payload, length, int(bool(fin)))
 
     def _ping(self, data: Buffer) -> None:
         payload = bytes(memoryview(data))
@@ -260,6 +274,15 @@ class Socket:
     def _refuse_released(self) -> None:
         if self._released:
             raise ValueError("the WebSocket has been released")
+
+
+def message(data: str | Buffer, plain: bool) -> MessageTuple:
+    """A message as the fields of `wsabi_message`."""
+    if isinstance(data, str):
+        payload, type_ = data.encode(), _ffi.TEXT
+    else:
+        payload, type_ = bytes(memoryview(data)), _ffi.BINARY
+    return payload, len(payload), type_ | (_ffi.PLAIN if plain else 0), 0
 
 
 def seconds(nanoseconds: int) -> float | None:

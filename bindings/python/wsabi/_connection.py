@@ -8,14 +8,14 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from wsabi import _ffi
+from wsabi._base import message
 from wsabi._errors import (
     BufferFullError,
     ClosedError,
     ConnectionClosedOK,
-    Error,
     HandleError,
     StateError,
     Status,
@@ -27,6 +27,8 @@ from wsabi._stream import Stream
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, Unpack
+
+T = TypeVar("T")
 
 
 def connect(
@@ -89,20 +91,35 @@ class Connection(Stream):
         if not self._has_opened:
             raise self._error or self._closed()
 
-    def send(self, data: str | Buffer) -> None:
-        """Sends a str as a text message, or anything that holds bytes as a binary one.
+    def send(self, data: str | Buffer, *, plain: bool = False) -> None:
+        """Sends a str as a text message, or anything that holds bytes as a binary one. `plain`
+        keeps it uncompressed: for a secret next to text that others choose.
 
-        Copies the data. Waits while more than `max_buffered` bytes would wait to be sent. Raises
-        ConnectionClosed once the connection is closing, and ArgumentError for a message that is
-        larger than `max_buffered`.
+        Copies the data. Waits while more than `max_buffered` bytes would wait to be sent, or
+        another thread is between two fragments. Raises ConnectionClosed once the connection is
+        closing, and ArgumentError for a message that is larger than `max_buffered`.
         """
-        while True:
-            turns = self._turns
-            try:
-                self._send(data)
-                return
-            except (BufferFullError, StateError) as error:
-                self._wait_for_turn(error, turns)
+        try:
+            self._send(data, plain)
+        except (BufferFullError, StateError):
+            self._patiently(lambda: self._send(data, plain))
+
+    def send_many(self, messages: Iterable[str | Buffer], *, plain: bool = False) -> None:
+        """Sends several messages in order, which costs less than one `send` for each. Waits and
+        raises as `send` does, having sent those before."""
+        left = [message(data, plain) for data in messages]
+        self._patiently(lambda: self._try_many(left))
+
+    def send_fragment(self, data: str | Buffer, fin: bool, *, plain: bool = False) -> None:
+        """Sends a piece of a message, for one that is made little by little: all pieces are str, or
+        all hold bytes. `fin` says whether it is the last. Until then messages of other threads
+        wait, and `send` on this one raises StateError. `plain` counts with the first piece. Waits
+        and raises as `send` does otherwise. One thread at a time may send fragments.
+        """
+        author = threading.get_ident()
+        self._patiently(lambda: self._try_fragment(data, fin, plain, author))
+        if fin:
+            self._poller.wake()
 
     def recv(self, timeout: float | None = None) -> str | bytes:
         """Returns the next message, a str for text and bytes for binary, when it has come.
@@ -141,13 +158,7 @@ class Connection(Stream):
         `ping_interval`.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            turns = self._turns
-            try:
-                ping = self._begin_ping(data)
-                break
-            except StateError as error:
-                self._wait_for_turn(error, turns, deadline)
+        ping = self._patiently(lambda: self._begin_ping(data), deadline)
         try:
             self._until(ping.is_done, deadline)
         finally:
@@ -190,12 +201,19 @@ class Connection(Stream):
         self._go_on()
         self._until(lambda: self.messages or self._end is not None, deadline)
 
-    def _wait_for_turn(self, error: Error, turns: int, deadline: float | None = None) -> None:
-        """Waits until what was refused with `error` may be tried again, or raises."""
-        if isinstance(error, ClosedError):
-            self._until(lambda: self._end is not None, deadline)
-            raise self._closed()
-        self._until(lambda: self._turns != turns, deadline)
+    def _patiently(self, call: Callable[[], T], deadline: float | None = None) -> T:
+        """Makes `call`, again and again where it is refused for now."""
+        while True:
+            turns = self._turns
+            try:
+                return call()
+            except ClosedError:
+                self._until(lambda: self._end is not None, deadline)
+                raise self._closed() from self._error
+            except (BufferFullError, StateError) as error:
+                if isinstance(error, StateError) and self._author == threading.get_ident():
+                    raise
+                self._until(self._has_turned_since(turns), deadline)
 
     def _until(self, is_ready: Callable[[], object], deadline: float | None = None) -> None:
         """Waits until `is_ready`. One of the threads that wait takes the events for all."""

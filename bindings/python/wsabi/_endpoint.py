@@ -25,6 +25,7 @@ ErrorHandler = Optional[Callable[["WebSocket", Error], object]]
 CloseHandler = Optional[Callable[["WebSocket", int, str, bool], object]]
 PingHandler = Optional[Callable[["WebSocket", bytes], object]]
 PongHandler = Optional[Callable[["WebSocket", bytes, Optional[float]], object]]
+DrainHandler = Optional[Callable[["WebSocket"], object]]
 ReconnectHandler = Optional[Callable[["WebSocket", Error, float], object]]
 
 
@@ -40,6 +41,7 @@ class Endpoint(ABC):
         on_close: CloseHandler,
         on_ping: PingHandler,
         on_pong: PongHandler,
+        on_drain: DrainHandler,
     ) -> None:
         self.on_open = on_open
         self.on_message = on_message
@@ -47,6 +49,7 @@ class Endpoint(ABC):
         self.on_close = on_close
         self.on_ping = on_ping
         self.on_pong = on_pong
+        self.on_drain = on_drain
         self.runtime = runtime
         self._handle = 0
         self._ended = threading.Event()
@@ -100,11 +103,7 @@ class Endpoint(ABC):
         runtime = self.runtime.handle
         handle = c_uint64()
         with template(subprotocols, headers, origin, options) as settings:
-            _ffi.wsabi_options_on_open(settings, _on_event)
-            _ffi.wsabi_options_on_message(settings, _on_event)
-            _ffi.wsabi_options_on_error(settings, _on_event)
-            _ffi.wsabi_options_on_close(settings, _on_event)
-            for kind in (_ffi.EVENT_PING, _ffi.EVENT_PONG, _ffi.EVENT_RECONNECT):
+            for kind in _EVENTS:
                 _ffi.wsabi_options_on_event(settings, kind, _on_event)
             _ffi.wsabi_options_on_release(settings, _on_release)
             self._hand_over(
@@ -122,6 +121,17 @@ class Endpoint(ABC):
             del endpoints[user_data]
             raise
 
+
+_EVENTS = (
+    _ffi.EVENT_OPEN,
+    _ffi.EVENT_MESSAGE,
+    _ffi.EVENT_ERROR,
+    _ffi.EVENT_CLOSE,
+    _ffi.EVENT_PING,
+    _ffi.EVENT_PONG,
+    _ffi.EVENT_DRAIN,
+    _ffi.EVENT_RECONNECT,
+)
 
 # By user_data. An entry lasts until the library releases it, so that what it uses stays alive.
 endpoints: dict[int, Endpoint] = {}

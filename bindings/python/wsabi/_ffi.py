@@ -35,6 +35,7 @@ EVENT_RECONNECT = 8
 
 TEXT = 1
 BINARY = 2
+PLAIN = 16
 
 CONNECTING = 0
 OPEN = 1
@@ -73,7 +74,7 @@ class Message(Structure):
     """wsabi_message"""
 
     _fields_ = [
-        ("data", c_void_p),
+        ("data", c_char_p),
         ("len", c_size_t),
         ("type", c_int32),
         ("reserved", c_int32),

@@ -34,6 +34,8 @@ class Options(TypedDict, total=False):
     """The largest message that is received: 16 MiB."""
     max_buffered: int
     """How much may wait to be sent: 64 MiB."""
+    low_water: int
+    """When so much or less waits to be sent again, `on_drain` is called: 1 MiB."""
     max_frame: int
     """The largest frame that is sent; 0: messages are not split."""
     compression: bool
@@ -197,6 +199,7 @@ _SETTERS: dict[str, Callable[[int, str, Any], None]] = {
     "reconnect": _set_reconnect,
     "max_message": _set_number(_ffi.wsabi_options_set_max_message),
     "max_buffered": _set_number(_ffi.wsabi_options_set_max_buffered),
+    "low_water": _set_number(_ffi.wsabi_options_set_low_water),
     "max_frame": _set_number(_ffi.wsabi_options_set_max_frame),
     "compression": _set_flag(_ffi.wsabi_options_set_compression),
     "compression_min": _set_number(_ffi.wsabi_options_set_compression_min),

@@ -92,6 +92,11 @@ class Poller:
         with contextlib.suppress(Error):
             _ffi.wsabi_runtime_shutdown(self.handle, round(timeout * 1000))
 
+    def wake(self) -> None:
+        """Has whoever waits for events look up."""
+        with contextlib.suppress(Error):
+            _ffi.wsabi_runtime_wake(self.handle)
+
     def close(self) -> None:
         """Drops the connections that are left, and ends the thread."""
         self._end()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wsabi import _ffi
 from wsabi._endpoint import (
     CloseHandler,
+    DrainHandler,
     Endpoint,
     ErrorHandler,
     MessageHandler,
@@ -46,13 +47,21 @@ class Server(Endpoint):
         on_close: CloseHandler = None,
         on_ping: PingHandler = None,
         on_pong: PongHandler = None,
+        on_drain: DrainHandler = None,
         subprotocols: str | Iterable[str] = (),
         headers: Headers = (),
         runtime: Runtime | None = None,
         **options: Unpack[Options],
     ) -> None:
         super().__init__(
-            runtime or default_runtime(), on_open, on_message, on_error, on_close, on_ping, on_pong
+            runtime or default_runtime(),
+            on_open,
+            on_message,
+            on_error,
+            on_close,
+            on_ping,
+            on_pong,
+            on_drain,
         )
         self._start(_ffi.wsabi_server_listen, url, subprotocols, headers, None, options)
         self.port: int = _ffi.wsabi_server_port(self._handle)

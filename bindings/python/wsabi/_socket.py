@@ -7,9 +7,10 @@ from ctypes import string_at
 from typing import TYPE_CHECKING
 
 from wsabi import _ffi
-from wsabi._base import Socket, seconds
+from wsabi._base import Socket, message, seconds
 from wsabi._endpoint import (
     CloseHandler,
+    DrainHandler,
     Endpoint,
     ErrorHandler,
     MessageHandler,
@@ -33,12 +34,17 @@ class WebSocket(Socket, Endpoint):
     `on_error(ws, error)`, and in the end, exactly once, `on_close(ws, code, reason, was_clean)`.
     An exception in one goes to `sys.unraisablehook`, and the connection lives on.
 
-    Three more are for those who ask: `on_ping(ws, data)`, when a ping has been answered,
-    `on_pong(ws, data, round_trip)`, with the seconds since the ping that it answers, or None where
-    it answers none, and, with the option `reconnect`, `on_reconnect(ws, error, delay)`: the
-    connection was lost, or could not be made, because of `error`, and is tried again in `delay`
-    seconds. It takes the place of `on_error` and `on_close`; `on_open` follows, or `on_reconnect`
-    once more, or in the end these two.
+    Four more are for those who ask:
+
+    - `on_ping(ws, data)`: a ping has come, and has been answered.
+    - `on_pong(ws, data, round_trip)`, with the seconds since the ping that it answers, or None
+      where it answers none.
+    - `on_drain(ws)`: what waits to be sent has fallen to `low_water`, 1 MiB by default, or so far
+      that the message fits for which `send` raised BufferFullError.
+    - `on_reconnect(ws, error, delay)`, with the option `reconnect`: the connection was lost, or
+      could not be made, because of `error`, and is tried again in `delay` seconds. It takes the
+      place of `on_error` and `on_close`; `on_open` follows, or `on_reconnect` once more, or in the
+      end these two.
 
     They are attributes and may be changed at any time. One that is set after the constructor has
     returned can miss what has happened by then; those given to the constructor miss nothing.
@@ -57,6 +63,7 @@ class WebSocket(Socket, Endpoint):
         on_close: CloseHandler = None,
         on_ping: PingHandler = None,
         on_pong: PongHandler = None,
+        on_drain: DrainHandler = None,
         on_reconnect: ReconnectHandler = None,
         subprotocols: str | Iterable[str] = (),
         headers: Headers = (),
@@ -65,7 +72,14 @@ class WebSocket(Socket, Endpoint):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(
-            runtime or default_runtime(), on_open, on_message, on_error, on_close, on_ping, on_pong
+            runtime or default_runtime(),
+            on_open,
+            on_message,
+            on_error,
+            on_close,
+            on_ping,
+            on_pong,
+            on_drain,
         )
         self.on_reconnect = on_reconnect
         self._start(_ffi.wsabi_socket_connect, url, subprotocols, headers, origin, options)
@@ -83,19 +97,46 @@ class WebSocket(Socket, Endpoint):
             server.on_close,
             server.on_ping,
             server.on_pong,
+            server.on_drain,
         )
         ws.on_reconnect = None
         ws._hand_over(lambda user_data: _ffi.wsabi_socket_set_user_data(handle, user_data))
         return ws
 
-    def send(self, data: str | Buffer) -> None:
-        """Sends a str as a text message, or anything that holds bytes as a binary one.
+    def send(self, data: str | Buffer, *, plain: bool = False) -> None:
+        """Sends a str as a text message, or anything that holds bytes as a binary one. `plain`
+        keeps it uncompressed: for a secret next to text that others choose.
 
-        Copies the data and never waits. Fails with StateError before the connection is open, with
-        ClosedError once it is closing, and with BufferFullError, having sent nothing, where more
-        than `max_buffered` bytes would wait.
+        Copies the data and never waits. Fails with StateError before the connection is open and
+        between fragments, with ClosedError once it is closing, and with BufferFullError, having
+        sent nothing, where more than `max_buffered` bytes would wait.
         """
-        self._send(data)
+        self._send(data, plain)
+
+    def send_many(self, messages: Iterable[str | Buffer], *, plain: bool = False) -> int:
+        """Sends several messages in order, which costs less than one `send` for each, and returns
+        how many were taken. Where that is not all of them, the next one was refused.
+
+        Fails as `send` does where the first is refused.
+        """
+        return self._send_many([message(data, plain) for data in messages])
+
+    def send_fragment(self, data: str | Buffer, fin: bool, *, plain: bool = False) -> None:
+        """Sends a piece of a message, for one that is made little by little: all pieces are str, or
+        all hold bytes. `fin` says whether it is the last; until then no other message can be sent,
+        but pings can. `plain` counts with the first piece. Fails as `send` does.
+        """
+        self._send_fragment(data, fin, plain)
+
+    def pause(self) -> None:
+        """Stops reading, so that the peer is held back: no message comes after the handler that is
+        running. Meanwhile pings are not answered either, and the end of the connection is not
+        noticed. Fails with ClosedError once it has ended."""
+        self._call(_ffi.wsabi_socket_pause)
+
+    def resume(self) -> None:
+        """Reads on after `pause`. Fails with ClosedError once the connection has ended."""
+        self._call(_ffi.wsabi_socket_resume)
 
     def ping(self, data: Buffer = b"") -> None:
         """Sends a ping with at most 125 bytes; `on_pong` gets the answer. Fails as `send` does.
@@ -141,6 +182,9 @@ class WebSocket(Socket, Endpoint):
         elif event.kind == _ffi.EVENT_PONG:
             if (on_pong := self.on_pong) is not None:
                 on_pong(self, string_at(event.data, event.len), seconds(event.value))
+        elif event.kind == _ffi.EVENT_DRAIN:
+            if (on_drain := self.on_drain) is not None:
+                on_drain(self)
         elif event.kind == _ffi.EVENT_RECONNECT:
             if (on_reconnect := self.on_reconnect) is not None:
                 error = self._error_of(event.code, _text_of(event))

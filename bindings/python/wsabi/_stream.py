@@ -11,7 +11,7 @@ from ctypes import byref, c_uint64
 from typing import TYPE_CHECKING
 
 from wsabi import _ffi
-from wsabi._base import Socket
+from wsabi._base import MessageTuple, Socket
 from wsabi._errors import (
     ClosedError,
     ConnectionClosed,
@@ -23,7 +23,7 @@ from wsabi._errors import (
 from wsabi._options import Headers, Options, template, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Buffer
 
@@ -39,6 +39,8 @@ class Stream(Socket):
         self._has_opened = False
         self._turns = 0
         """How often something has happened after which a refused send may be tried again."""
+        self._author: object = None
+        """Who has sent a fragment, and has yet to send the last one."""
         self._pings: list[Ping] = []
         self._error: Error | None = None
         self._end: tuple[int, str, bool] | None = None
@@ -82,6 +84,7 @@ class Stream(Socket):
         elif kind == _ffi.EVENT_PONG:
             self._answer(data, value)
         elif kind == _ffi.EVENT_RECONNECT:
+            self._author = None
             self._fail_pings()
         elif kind == _ffi.EVENT_ERROR:
             self._error = self._error_of(code, data.decode())
@@ -109,6 +112,22 @@ class Stream(Socket):
         if self._has_closed:
             self.messages.clear()
         self._fail_pings()
+
+    def _try_many(self, messages: list[MessageTuple]) -> None:
+        """Sends them, and takes them out of the list when they were taken."""
+        while messages:
+            del messages[: self._send_many(messages)]
+
+    def _try_fragment(self, data: str | Buffer, fin: bool, plain: bool, author: object) -> None:
+        self._send_fragment(data, fin, plain)
+        self._author = None if fin else author
+        if fin:
+            # Other messages can be sent again.
+            self._turns += 1
+
+    def _has_turned_since(self, turns: int) -> Callable[[], bool]:
+        """Whether what was refused then may be tried again."""
+        return lambda: self._turns != turns
 
     def _go_on(self) -> None:
         """Has the library read again, since all messages were taken, or will be dropped."""

@@ -24,13 +24,13 @@ import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from wsabi._base import message
 from wsabi._errors import (
     BufferFullError,
     ClosedError,
     ConnectionClosedOK,
-    Error,
     HandleError,
     StateError,
 )
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, Unpack
 
 __all__ = ["Connection", "connect"]
+
+T = TypeVar("T")
 
 
 class connect:
@@ -134,20 +136,36 @@ class Connection(Stream):
         if not self._has_opened:
             raise self._error or self._closed()
 
-    async def send(self, data: str | Buffer) -> None:
-        """Sends a str as a text message, or anything that holds bytes as a binary one.
+    async def send(self, data: str | Buffer, *, plain: bool = False) -> None:
+        """Sends a str as a text message, or anything that holds bytes as a binary one. `plain`
+        keeps it uncompressed: for a secret next to text that others choose.
 
-        Copies the data. Waits while more than `max_buffered` bytes would wait to be sent, and does
-        not let other tasks run otherwise. Raises ConnectionClosed once the connection is closing,
-        and ArgumentError for a message that is larger than `max_buffered`.
+        Copies the data. Waits while more than `max_buffered` bytes would wait to be sent, or
+        another task is between two fragments, and does not let other tasks run otherwise. Raises
+        ConnectionClosed once the connection is closing, and ArgumentError for a message that is
+        larger than `max_buffered`.
         """
-        while True:
-            turns = self._turns
-            try:
-                self._send(data)
-                return
-            except (BufferFullError, StateError) as error:
-                await self._wait_for_turn(error, turns)
+        try:
+            self._send(data, plain)
+        except (BufferFullError, StateError):
+            await self._patiently(lambda: self._send(data, plain))
+
+    async def send_many(self, messages: Iterable[str | Buffer], *, plain: bool = False) -> None:
+        """Sends several messages in order, which costs less than one `send` for each. Waits and
+        raises as `send` does, having sent those before; so where it is cancelled."""
+        left = [message(data, plain) for data in messages]
+        await self._patiently(lambda: self._try_many(left))
+
+    async def send_fragment(self, data: str | Buffer, fin: bool, *, plain: bool = False) -> None:
+        """Sends a piece of a message, for one that is made little by little: all pieces are str, or
+        all hold bytes. `fin` says whether it is the last. Until then messages of other tasks wait,
+        and `send` in this one raises StateError. `plain` counts with the first piece. Waits and
+        raises as `send` does otherwise. One task at a time may send fragments.
+        """
+        author = asyncio.current_task()
+        await self._patiently(lambda: self._try_fragment(data, fin, plain, author))
+        if fin:
+            _wake(self._watchers, len(self._watchers))
 
     async def recv(self) -> str | bytes:
         """Returns the next message, a str for text and bytes for binary, when it has come.
@@ -188,13 +206,7 @@ class Connection(Stream):
         Pings that show whether the peer is there go out by themselves: see the option
         `ping_interval`.
         """
-        while True:
-            turns = self._turns
-            try:
-                ping = self._begin_ping(data)
-                break
-            except StateError as error:
-                await self._wait_for_turn(error, turns)
+        ping = await self._patiently(lambda: self._begin_ping(data))
         try:
             await self._until(ping.is_done)
         finally:
@@ -228,12 +240,19 @@ class Connection(Stream):
         _wake(self._receivers, len(self._receivers))
         _wake(self._watchers, len(self._watchers))
 
-    async def _wait_for_turn(self, error: Error, turns: int) -> None:
-        """Waits until what was refused with `error` may be tried again, or raises."""
-        if isinstance(error, ClosedError):
-            await self._until(lambda: self._end is not None)
-            raise self._closed()
-        await self._until(lambda: self._turns != turns)
+    async def _patiently(self, call: Callable[[], T]) -> T:
+        """Makes `call`, again and again where it is refused for now."""
+        while True:
+            turns = self._turns
+            try:
+                return call()
+            except ClosedError:
+                await self._until(lambda: self._end is not None)
+                raise self._closed() from self._error
+            except (BufferFullError, StateError) as error:
+                if isinstance(error, StateError) and self._author is asyncio.current_task():
+                    raise
+                await self._until(self._has_turned_since(turns))
 
     async def _until(self, is_ready: Callable[[], object]) -> None:
         while not is_ready():
