@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// Python with the package `websockets`, and with `uvloop` where that can be had.
+/// Python with the package `websockets`, and with `uvloop` and `mypy` where they can be had.
 pub fn python_with_websockets() -> PathBuf {
     static PYTHON: LazyLock<PathBuf> = LazyLock::new(install_python);
     PYTHON.clone()
@@ -26,11 +26,17 @@ pub fn node_modules_with_ws() -> Option<PathBuf> {
 fn install_python() -> PathBuf {
     let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
     let python = environment.join("bin").join("python");
-    let is_complete = Command::new(&python)
+    // Says what was tried to install, since not everything has to be there.
+    let note = environment.join("packages");
+    let tried = "websockets uvloop mypy";
+    if fs::read_to_string(&note).is_ok_and(|it| it == tried) {
+        return python;
+    }
+    let has_websockets = Command::new(&python)
         .args(["-c", "import websockets"])
         .output()
         .is_ok_and(|output| output.status.success());
-    if !is_complete {
+    if !has_websockets {
         run(
             Command::new("python3")
                 .args(["-m", "venv", "--clear"])
@@ -41,11 +47,14 @@ fn install_python() -> PathBuf {
             Command::new(&python).args(["-m", "pip", "install", "--quiet", "websockets"]),
             "the tests need the package websockets, and pip cannot install it",
         );
-        // Tests that need it leave themselves out where it cannot be had.
+    }
+    // Tests that need them leave themselves out where they cannot be had.
+    for package in ["uvloop", "mypy"] {
         let _ = Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "uvloop"])
+            .args(["-m", "pip", "install", "--quiet", package])
             .output();
     }
+    fs::write(note, tried).expect("the target directory can be written");
     python
 }
 

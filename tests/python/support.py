@@ -90,7 +90,7 @@ class TestCase(unittest.TestCase):
         # A call that hangs shows where, and does not hang whoever runs the tests.
         faulthandler.dump_traceback_later(4 * DEADLINE, exit=True)
         self.addCleanup(faulthandler.cancel_dump_traceback_later)
-        self.unraisable: list[BaseException | None] = []
+        self.unraisable: list[object] = []
         hook = sys.unraisablehook
         sys.unraisablehook = lambda it: self.unraisable.append(it.exc_value)
         self.addCleanup(setattr, sys, "unraisablehook", hook)

@@ -391,10 +391,9 @@ async def cancelled_after(turns: int, task: asyncio.Future[Any]) -> bool:
     return is_cancelled
 
 
-try:
+uvloop: Any = None
+with contextlib.suppress(ImportError):
     uvloop = importlib.import_module("uvloop")
-except ImportError:
-    uvloop = None
 
 
 def on_uvloop(kind: type[AioTestCase]) -> type[AioTestCase]:

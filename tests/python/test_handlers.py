@@ -7,7 +7,6 @@ import contextlib
 import gc
 import os
 import threading
-import time
 import unittest
 import weakref
 from typing import Any
@@ -272,7 +271,7 @@ class Garbage(support.TestCase):
                     )
                 )
             )
-        # A collection holds the interpreter, so that a loop of nothing else would starve the handlers.
+        # A collection holds the interpreter: a loop of nothing else would starve the handlers.
         for collection in range(1, 21):
             recorder.wait_for("fifty", collection * 4)
             gc.collect()

@@ -47,7 +47,7 @@ class TlsTestCase(support.TestCase):
 class Trust(TlsTestCase):
     def test_messages_go_both_ways_to_a_server_of_an_own_authority(self) -> None:
         ws, recorder = self.connect_recorded(self.tls_server(), tls_ca=self.ca)
-        messages = ["text \u20ac", b"", b"\0binary\xff", b"x" * (1 << 20)]
+        messages: list[str | bytes] = ["text \u20ac", b"", b"\0binary\xff", b"x" * (1 << 20)]
         for message in messages:
             ws.send(message)
         received = [data for (data,) in recorder.wait_for("message", len(messages))]
