@@ -20,8 +20,8 @@
  * inside a handler. Nothing waits, unless its text says so. No lock of the
  * library is held while code of the application runs.
  *
- * Handles: runtimes, options, sockets and servers are numbers, not
- * addresses. They are never 0 and have at most 53 bits, so that they
+ * Handles: runtimes, options, sockets, servers and requests are numbers,
+ * not addresses. They are never 0 and have at most 53 bits, so that they
  * survive a double. A handle that has ended, one of another type, 0, and
  * any other number give WSABI_ERR_HANDLE and do nothing. A handle number is
  * not used again.
@@ -361,6 +361,14 @@ const char *wsabi_last_error(void);
  */
 #define WSABI_EVENT_RECONNECT 8
 
+/**
+ * A server asks whether to accept an upgrade request. handle is the
+ * wsabi_request, user_data that of the server, and data the target, such as
+ * "/chat?room=1". Answer with wsabi_request_accept or wsabi_request_reject,
+ * at once or later.
+ */
+#define WSABI_EVENT_REQUEST 9
+
 /** The type of a text message. */
 #define WSABI_TEXT 1
 
@@ -383,13 +391,13 @@ typedef struct wsabi_event {
   uint32_t size;
   /** What happened: one of WSABI_EVENT_*. */
   int32_t kind;
-  /** The socket. */
+  /** The socket. REQUEST: the request. */
   uint64_t handle;
-  /** The socket's user_data. */
+  /** The socket's user_data. REQUEST: the server's. */
   void *user_data;
   /**
    * MESSAGE, PING, PONG: the payload. ERROR, RECONNECT: a sentence.
-   * CLOSE: the reason. Otherwise empty. Never NULL.
+   * CLOSE: the reason. REQUEST: the target. Otherwise empty. Never NULL.
    */
   const uint8_t *data;
   /** The number of bytes in data. data[len] is 0. */
@@ -482,7 +490,8 @@ int32_t wsabi_runtime_shutdown(wsabi_runtime runtime, int32_t timeout_ms);
 /**
  * Ends a runtime: drops its connections, whose handlers get ERROR with
  * WSABI_ERR_ABORTED and CLOSE, and waits until its threads have ended. No
- * handler runs afterwards, and the handles of its sockets and servers end.
+ * handler runs afterwards, and the handles of its sockets, servers and
+ * requests end.
  * With WSABI_DELIVER_ON_POLL, they end without these events, and those that
  * wait are dropped; it waits for a poll of another thread to return.
  *
@@ -635,7 +644,10 @@ int32_t wsabi_options_on_close(wsabi_options options, wsabi_handler handler);
 
 /**
  * Sets the handler of one kind of event, WSABI_EVENT_*, or with kind 0 that
- * of every kind. The functions above are short forms of it.
+ * of every kind but REQUEST. The functions above are short forms of it.
+ *
+ * With a handler of REQUEST, a server accepts only what is accepted by
+ * wsabi_request_accept; so it is only set by its own kind.
  */
 int32_t wsabi_options_on_event(wsabi_options options,
                                int32_t kind,
@@ -909,6 +921,14 @@ int32_t wsabi_options_set_compression_takeover(wsabi_options options,
  */
 int32_t wsabi_options_set_max_connections(wsabi_options options,
                                           uint32_t connections);
+
+/**
+ * Sets whether a server asks, by REQUEST events, whether to accept an
+ * upgrade request: 1, or 0, the default. A handler of REQUEST says so, too;
+ * this is for those who use wsabi_runtime_next_events or
+ * wsabi_runtime_next_packed instead of handlers.
+ */
+int32_t wsabi_options_set_requests(wsabi_options options, int32_t ask);
 
 /* ======================================================================
  * TLS: whom a client trusts, and who this end is.
@@ -1379,6 +1399,18 @@ int32_t wsabi_socket_stats(wsabi_socket socket, struct wsabi_stats *stats);
 
 /* ======================================================================
  * Server: accepts connections, each of which becomes a socket.
+ *
+ * Without a handler of REQUEST every valid upgrade request is accepted. Its
+ * subprotocol is the first of wsabi_options_add_subprotocol that the client
+ * offers. Pages of any site can then connect from a browser: a server that
+ * knows its users by cookies or by their network has to look at Origin, in
+ * a handler of REQUEST.
+ *
+ * What is no valid upgrade request gets an HTTP answer with a sentence: 426
+ * if it asks for no WebSocket or for another version, 431 if its head is
+ * over 16 KiB or 100 fields, 503 if wsabi_options_set_max_connections is
+ * reached, and otherwise 400, 405 or 505. The request has to be complete
+ * within the time of wsabi_options_set_connect_timeout_ms, TLS included.
  * ====================================================================== */
 
 /**
@@ -1423,6 +1455,98 @@ int32_t wsabi_server_port(wsabi_server server);
  * and ends the handle. CLOSE comes for each socket, as always.
  */
 int32_t wsabi_server_close(wsabi_server server);
+
+/* ======================================================================
+ * Request: a client asks a server for a WebSocket, and the application
+ * decides.
+ *
+ * Without a handler of REQUEST a server accepts every valid request. With
+ * one, each is to be answered once, at once or later, on any thread, by
+ * wsabi_request_accept or wsabi_request_reject. Its handle ends with that,
+ * or when the client has gone, the server is closed, or the time of
+ * wsabi_options_set_connect_timeout_ms has passed since the request came:
+ * the client then gets status 503.
+ * ====================================================================== */
+
+/** The handle of a request, known from its REQUEST event. */
+typedef uint64_t wsabi_request;
+
+/**
+ * Writes the target of a request, path and query such as "/chat?room=1",
+ * into the cap bytes at buf, as wsabi_socket_fact does.
+ */
+int64_t wsabi_request_target(wsabi_request request, char *buf, size_t cap);
+
+/**
+ * Writes a header field of a request into the cap bytes at buf, as
+ * wsabi_socket_fact does. Several lines of one name are joined by ", ".
+ *
+ * - name, len: the name of the field, in any letter case, such as "Origin",
+ *   "Cookie", "Authorization" or "Sec-WebSocket-Protocol".
+ *
+ * Returns the length without NUL, also if it is more than cap; 0 if there
+ * is no such field. Browsers always send Origin, and other clients can
+ * write there what they like.
+ */
+int64_t wsabi_request_header(wsabi_request request,
+                             const char *name,
+                             size_t len,
+                             char *buf,
+                             size_t cap);
+
+/**
+ * Writes the address and port of the client into the cap bytes at buf, as
+ * wsabi_socket_fact does.
+ */
+int64_t wsabi_request_peer_address(wsabi_request request,
+                                   char *buf,
+                                   size_t cap);
+
+/**
+ * Adds a header field to the answer, whichever it will be: Set-Cookie with
+ * a socket, Location with a redirect, WWW-Authenticate with status 401.
+ *
+ * - name: a token that the library does not write itself.
+ * - value: without control characters.
+ */
+int32_t wsabi_request_add_header(wsabi_request request,
+                                 const char *name,
+                                 size_t name_len,
+                                 const char *value,
+                                 size_t value_len);
+
+/**
+ * Accepts a request. The socket has the handlers and settings of the
+ * server. OPEN follows, or, if the client has gone meanwhile, ERROR and
+ * CLOSE.
+ *
+ * - subprotocol, len: one of those that the client offers in
+ *   Sec-WebSocket-Protocol; NULL and 0: none.
+ * - user_data: what the handlers of this socket are called with. It is
+ *   given back to the function of wsabi_options_on_release, unless this
+ *   fails.
+ *
+ * WSABI_ERR_ARGUMENT: the client does not offer that subprotocol.
+ * WSABI_ERR_HANDLE: the request has been answered, or its client has gone.
+ */
+int32_t wsabi_request_accept(wsabi_request request,
+                             const char *subprotocol,
+                             size_t len,
+                             void *user_data,
+                             wsabi_socket *socket_out);
+
+/**
+ * Refuses a request.
+ *
+ * - http_status: 300 to 599 but 304, such as 401, 403 or 404.
+ * - body, len: a text for a person, which is sent as text/plain.
+ *
+ * WSABI_ERR_HANDLE: as for wsabi_request_accept.
+ */
+int32_t wsabi_request_reject(wsabi_request request,
+                             int32_t http_status,
+                             const char *body,
+                             size_t len);
 
 #ifdef __cplusplus
 }

@@ -9,7 +9,8 @@ use crate::delivery::Handler;
 use crate::error::{Error, Result};
 use crate::net::{Accepting, Host, Url};
 use crate::options::Options;
-use crate::reactor::{Acceptor, Command, Listener, Mailbox};
+use crate::reactor::{Acceptor, Command, Listener, Mailbox, Welcome};
+use crate::request::Request;
 use crate::runtime::Runtime;
 use crate::socket::Socket;
 
@@ -22,14 +23,33 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `ws://address:port/`, `wss://address:port/` or `ws+unix:///path`. Port 0 is any free one. `handler` makes
-    /// the handler of each accepted socket, before anything can happen to it.
+    /// Listens on `ws://address:port/`, `wss://address:port/` or `ws+unix:///path`. Port 0 is any
+    /// free one. Every valid upgrade request is accepted. `handler` makes the handler of each
+    /// socket, before anything can happen to it.
     pub fn listen(
         runtime: &Runtime,
         url: &str,
         options: &Options,
         handler: impl Fn(&Socket) -> Arc<dyn Handler> + Send + Sync + 'static,
     ) -> Result<Self> {
+        let accept = move |link: &Arc<_>| handler(&Socket::of_link(Arc::clone(link)));
+        Self::open(runtime, url, options, Welcome::Accept(Box::new(accept)))
+    }
+
+    /// The same, but the application is asked about each valid request. `asked` makes what takes
+    /// the [`Event::Request`](crate::Event::Request) and nothing else; it is dropped when the
+    /// request has been answered, or its client has gone.
+    pub fn listen_asking(
+        runtime: &Runtime,
+        url: &str,
+        options: &Options,
+        asked: impl Fn(Request) -> Arc<dyn Handler> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let ask = move |request: &Arc<_>| asked(Request::new(Arc::clone(request)));
+        Self::open(runtime, url, options, Welcome::Ask(Box::new(ask)))
+    }
+
+    fn open(runtime: &Runtime, url: &str, options: &Options, welcome: Welcome) -> Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let url = Url::parse(url)?;
         let settings = Arc::clone(options.settings());
@@ -50,9 +70,7 @@ impl Server {
             log::debug!("listening on port {port}");
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let new_handler =
-            Box::new(move |link: &Arc<_>| handler(&Socket::of_link(Arc::clone(link))));
-        let acceptor = Arc::new(Acceptor::new(id, settings, scheme, tls, new_handler));
+        let acceptor = Arc::new(Acceptor::new(id, settings, scheme, tls, welcome));
         if !worker.push(Command::Listen(Box::new(Listener::new(socket, acceptor)))) {
             return Err(Error::Handle("the runtime has been freed".into()));
         }

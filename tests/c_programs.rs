@@ -116,6 +116,11 @@ fn what_is_not_polled_takes_bounded_memory_and_is_not_lost() {
 }
 
 #[test]
+fn requests_are_answered_at_once_later_or_never() {
+    run_in_every_delivery("requests");
+}
+
+#[test]
 fn a_program_can_be_cpp() {
     let program = directory("lifecycle_cpp").join("program");
     let flags = ["-std=c++11", "-x", "c++"];

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::{fs, iter};
 
 /// The modules of the crate with the rank of their layer. An arrow leads to a higher rank.
-const LAYERS: [(&str, u32); 9] = [
+const LAYERS: [(&str, u32); 10] = [
     ("ffi", 2),
     ("runtime", 3),
     ("options", 3),
+    ("request", 3),
     ("socket", 3),
     ("server", 3),
     ("reactor", 4),

@@ -72,6 +72,9 @@ pub enum Event<'a> {
         /// How long until then.
         delay: Duration,
     },
+    /// A server is asked to open a socket, by a request for this target, and its application to
+    /// answer. It is of no socket.
+    Request(Payload<'a>),
     /// The end, always the last event.
     Close {
         /// The code of the Close frame; 1005 if it had none, 1006 if there was no Close frame.

@@ -140,22 +140,33 @@ impl Outlet {
         let Some(handler) = &self.handler else {
             return Ok(());
         };
-        let handled = match &self.queue {
-            Some(queue) if !queue.is_direct() => queue
-                .push(handler, gate, event)
-                .map_err(|_| Undelivered::OutOfMemory),
+        let told = self.tell(handler, gate, event);
+        if matches!(event, Event::Close { .. }) {
+            drop_handler(self.handler.take());
+        }
+        told
+    }
+
+    /// The same for a handler that the outlet does not own.
+    pub fn tell(
+        &self,
+        handler: &Arc<dyn Handler>,
+        gate: &Arc<Gate>,
+        event: &Event<'_>,
+    ) -> Result<(), Undelivered> {
+        match &self.queue {
+            Some(queue) if !queue.is_direct() => {
+                let pushed = queue.push(handler, gate, event);
+                pushed.map_err(|_| Undelivered::OutOfMemory)
+            }
             queue => {
                 if let Some(queue) = queue {
                     queue.count_direct();
                 }
-                catch_unwind(AssertUnwindSafe(|| handler.handle(event)))
-                    .map_err(|_| Undelivered::Panicked)
+                let handled = catch_unwind(AssertUnwindSafe(|| handler.handle(event)));
+                handled.map_err(|_| Undelivered::Panicked)
             }
-        };
-        if matches!(event, Event::Close { .. }) {
-            drop_handler(self.handler.take());
         }
-        handled
     }
 }
 
@@ -195,7 +206,7 @@ impl Drop for Batch {
 }
 
 /// What the application does when its handler is dropped must not end a thread that runs others.
-pub(super) fn drop_handler<T>(handler: T) {
+pub fn drop_handler<T>(handler: T) {
     if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {
         log::error!("a handler of the application panicked while it was dropped");
     }

@@ -8,6 +8,6 @@ mod queue;
 mod waiting;
 
 pub use event::{Event, Handler, MessageKind, Payload};
-pub use gate::{Batch, Gate, Outlet, Undelivered};
+pub use gate::{Batch, Gate, Outlet, Undelivered, drop_handler};
 pub use queue::{Queue, Signal};
 pub use waiting::Waiting;

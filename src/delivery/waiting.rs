@@ -28,6 +28,7 @@ enum Kind {
     Drain,
     Error(Error),
     Reconnect(Error, Duration),
+    Request,
     Close(u16, bool),
 }
 
@@ -55,6 +56,7 @@ impl Waiting {
             Event::Reconnect { cause, delay } => {
                 (Kind::Reconnect(cause.clone(), delay), sentence(cause))
             }
+            Event::Request(target) => (Kind::Request, copy(target, pool)?),
             // Its few bytes are never left out, as little as the sentence of an error.
             Event::Close {
                 code,
@@ -116,6 +118,7 @@ impl Waiting {
                 cause,
                 delay: *delay,
             },
+            Kind::Request => Event::Request(payload),
             Kind::Close(code, was_clean) => Event::Close {
                 code: *code,
                 reason: payload,

@@ -8,14 +8,17 @@ use crate::ffi::user_data::Release;
 #[derive(Clone, Default)]
 pub(super) struct Callbacks {
     handlers: [wsabi_handler; event::KINDS],
+    /// Whether a server asks even if there is no handler to ask.
+    pub(super) asks: bool,
     pub(super) release: Option<Release>,
 }
 
 impl Callbacks {
-    /// Sets the handler of one kind of event, or with 0 that of every kind.
+    /// Sets the handler of one kind of event, or with 0 that of every kind that wants no answer.
     pub(super) fn set(&mut self, kind: i32, handler: wsabi_handler) -> Result<()> {
         if kind == 0 {
-            self.handlers.fill(handler);
+            let (of_sockets, _) = self.handlers.split_at_mut(event::OF_SOCKETS);
+            of_sockets.fill(handler);
             return Ok(());
         }
         let place = index(kind)
@@ -23,6 +26,11 @@ impl Callbacks {
             .ok_or_else(|| Error::Argument(format!("there is no event of kind {kind}").into()))?;
         *place = handler;
         Ok(())
+    }
+
+    /// Whether a server asks about requests.
+    pub(super) fn are_asked(&self) -> bool {
+        self.asks || self.of(event::WSABI_EVENT_REQUEST).is_some()
     }
 
     /// The handler of a kind of event.

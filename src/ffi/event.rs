@@ -62,6 +62,12 @@ pub const WSABI_EVENT_DRAIN: i32 = 7;
 /// and one that is being sent in pieces has to be begun anew.
 pub const WSABI_EVENT_RECONNECT: i32 = 8;
 
+/// A server asks whether to accept an upgrade request. handle is the
+/// wsabi_request, user_data that of the server, and data the target, such as
+/// "/chat?room=1". Answer with wsabi_request_accept or wsabi_request_reject,
+/// at once or later.
+pub const WSABI_EVENT_REQUEST: i32 = 9;
+
 /// The type of a text message.
 pub const WSABI_TEXT: i32 = 1;
 
@@ -81,12 +87,12 @@ pub struct wsabi_event {
     pub size: u32,
     /// What happened: one of WSABI_EVENT_*.
     pub kind: i32,
-    /// The socket.
+    /// The socket. REQUEST: the request.
     pub handle: u64,
-    /// The socket's user_data.
+    /// The socket's user_data. REQUEST: the server's.
     pub user_data: *mut c_void,
     /// MESSAGE, PING, PONG: the payload. ERROR, RECONNECT: a sentence.
-    /// CLOSE: the reason. Otherwise empty. Never NULL.
+    /// CLOSE: the reason. REQUEST: the target. Otherwise empty. Never NULL.
     pub data: *const u8,
     /// The number of bytes in data. data[len] is 0.
     pub len: usize,
@@ -109,4 +115,7 @@ pub struct wsabi_event {
 pub type wsabi_handler =
     Option<unsafe extern "C-unwind" fn(event: *const wsabi_event, user_data: *mut c_void)>;
 
-pub(super) const KINDS: usize = 8;
+/// The kinds of events of sockets.
+pub(super) const OF_SOCKETS: usize = 8;
+/// All kinds of events.
+pub(super) const KINDS: usize = 9;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::ffi::options::Template;
 use crate::ffi::process::{self, Process};
+use crate::ffi::request::RequestEntry;
 use crate::ffi::server::ServerEntry;
 use crate::ffi::socket::SocketEntry;
 use crate::ffi::table::{GENERATION_BITS, Key, SLOT_BITS, Table};
@@ -174,6 +175,15 @@ impl Entry for Arc<ServerEntry> {
 
     fn table(process: &Process) -> &Table<Self> {
         &process.servers
+    }
+}
+
+impl Entry for Arc<RequestEntry> {
+    const KIND: u64 = 5;
+    const NAME: &'static str = "request";
+
+    fn table(process: &Process) -> &Table<Self> {
+        &process.requests
     }
 }
 

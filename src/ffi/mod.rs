@@ -21,8 +21,8 @@
 //! inside a handler. Nothing waits, unless its text says so. No lock of the
 //! library is held while code of the application runs.
 //!
-//! Handles: runtimes, options, sockets and servers are numbers, not
-//! addresses. They are never 0 and have at most 53 bits, so that they
+//! Handles: runtimes, options, sockets, servers and requests are numbers,
+//! not addresses. They are never 0 and have at most 53 bits, so that they
 //! survive a double. A handle that has ended, one of another type, 0, and
 //! any other number give WSABI_ERR_HANDLE and do nothing. A handle number is
 //! not used again.
@@ -86,6 +86,8 @@ pub mod socket;
 pub mod facts;
 
 pub mod server;
+
+pub mod request;
 
 mod callbacks;
 mod current;

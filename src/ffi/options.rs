@@ -123,7 +123,10 @@ pub unsafe extern "C" fn wsabi_options_on_close(
 }
 
 /// Sets the handler of one kind of event, WSABI_EVENT_*, or with kind 0 that
-/// of every kind. The functions above are short forms of it.
+/// of every kind but REQUEST. The functions above are short forms of it.
+///
+/// With a handler of REQUEST, a server accepts only what is accepted by
+/// wsabi_request_accept; so it is only set by its own kind.
 ///
 /// # Safety
 ///

@@ -15,6 +15,7 @@ use crate::ffi::guard::guard;
 use crate::ffi::guard::guard_value;
 use crate::ffi::library::hook;
 use crate::ffi::output::Out;
+use crate::ffi::request::Asking;
 use crate::ffi::runtime::{find_runtime, wsabi_runtime};
 use crate::ffi::socket::SocketEntry;
 use crate::ffi::target::Target;
@@ -230,12 +231,16 @@ struct Kept {
 impl Kept {
     /// The event as C sees it.
     fn lend(&mut self, event: &Waiting) -> Option<wsabi_event> {
-        let target: &Target = event.target()?.downcast_ref()?;
-        let (described, owner) = target.lend(event);
+        let told = event.target()?;
+        let (described, owner) = if let Some(target) = told.downcast_ref::<Target>() {
+            self.ended.extend(target.ended_by(event));
+            target.lend(event)
+        } else {
+            told.downcast_ref::<Asking>()?.lend(event)
+        };
         if !self.owners.last().is_some_and(|it| Arc::ptr_eq(it, &owner)) {
             self.owners.push(owner);
         }
-        self.ended.extend(target.ended_by(event));
         Some(described)
     }
 }

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use crate::error::Result;
 use crate::ffi::library::LogHandler;
 use crate::ffi::options::{Contents, Template};
+use crate::ffi::request::RequestEntry;
 use crate::ffi::server::ServerEntry;
 use crate::ffi::socket::SocketEntry;
 use crate::ffi::table::Table;
@@ -21,6 +22,7 @@ pub(super) struct Process {
     pub(super) options: Table<Arc<Template>>,
     pub(super) sockets: Table<Arc<SocketEntry>>,
     pub(super) servers: Table<Arc<ServerEntry>>,
+    pub(super) requests: Table<Arc<RequestEntry>>,
     /// What options begin with. It is kept, since it shares what is loaded for TLS at first use.
     pub(super) defaults: Contents,
     pub(super) log: RwLock<Option<LogHandler>>,
@@ -48,6 +50,7 @@ impl Process {
             options: Table::new(first(|parent| parent.options.end())),
             sockets: Table::new(first(|parent| parent.sockets.end())),
             servers: Table::new(first(|parent| parent.servers.end())),
+            requests: Table::new(first(|parent| parent.requests.end())),
             defaults: Contents::default(),
             log: RwLock::new(None),
             forks,

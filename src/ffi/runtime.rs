@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::ffi::guard::guard;
 use crate::ffi::output::Out;
+use crate::ffi::request::RequestEntry;
 use crate::ffi::server::ServerEntry;
 use crate::ffi::socket::SocketEntry;
 use crate::ffi::{handles, input, process};
@@ -84,7 +85,8 @@ pub extern "C" fn wsabi_runtime_shutdown(runtime: wsabi_runtime, timeout_ms: i32
 
 /// Ends a runtime: drops its connections, whose handlers get ERROR with
 /// WSABI_ERR_ABORTED and CLOSE, and waits until its threads have ended. No
-/// handler runs afterwards, and the handles of its sockets and servers end.
+/// handler runs afterwards, and the handles of its sockets, servers and
+/// requests end.
 /// With WSABI_DELIVER_ON_POLL, they end without these events, and those that
 /// wait are dropped; it waits for a poll of another thread to return.
 ///
@@ -107,6 +109,7 @@ pub extern "C" fn wsabi_runtime_free(runtime: wsabi_runtime) -> i32 {
             |entry| entry.socket.release(),
         );
         handles::sweep::<Arc<ServerEntry>>(|entry| entry.runtime == runtime, drop);
+        handles::sweep::<Arc<RequestEntry>>(|entry| entry.is_of(runtime), drop);
         Ok(())
     })
 }

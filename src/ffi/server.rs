@@ -1,4 +1,16 @@
 //! Server: accepts connections, each of which becomes a socket.
+//!
+//! Without a handler of REQUEST every valid upgrade request is accepted. Its
+//! subprotocol is the first of wsabi_options_add_subprotocol that the client
+//! offers. Pages of any site can then connect from a browser: a server that
+//! knows its users by cookies or by their network has to look at Origin, in
+//! a handler of REQUEST.
+//!
+//! What is no valid upgrade request gets an HTTP answer with a sentence: 426
+//! if it asks for no WebSocket or for another version, 431 if its head is
+//! over 16 KiB or 100 fields, 503 if wsabi_options_set_max_connections is
+//! reached, and otherwise 400, 405 or 505. The request has to be complete
+//! within the time of wsabi_options_set_connect_timeout_ms, TLS included.
 
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -9,6 +21,7 @@ use crate::ffi::guard::{guard, guard_value};
 use crate::ffi::handles::Reservation;
 use crate::ffi::options::{snapshot, wsabi_options};
 use crate::ffi::output::Out;
+use crate::ffi::request::Asking;
 use crate::ffi::runtime::{find_runtime, wsabi_runtime};
 use crate::ffi::socket::{attach, end_if_freed};
 use crate::ffi::target::Target;
@@ -63,15 +76,20 @@ pub unsafe extern "C" fn wsabi_server_listen(
         let handle = reservation.handle;
 
         let user_data = UserData::new(user_data, options.callbacks.release);
-        let door = Door {
+        let door = Arc::new(Door {
             runtime,
             owner: owner.clone(),
             callbacks: options.callbacks,
             user_data: user_data.clone(),
-        };
-        let listening = Server::listen(&owner, url, &options.settings, move |socket| {
-            door.admit(socket)
         });
+        let settings = &options.settings;
+        let listening = if door.callbacks.are_asked() {
+            Server::listen_asking(&owner, url, settings, move |request| {
+                Asking::about(request, Arc::clone(&door))
+            })
+        } else {
+            Server::listen(&owner, url, settings, move |socket| door.admit(socket))
+        };
         let server = listening.inspect_err(|_| user_data.give_back())?;
         reservation.fill(Arc::new(ServerEntry { server, runtime }));
         if owner.is_freed() {
@@ -112,11 +130,11 @@ pub(super) struct ServerEntry {
 }
 
 /// What every socket of a server gets when it comes in.
-struct Door {
-    runtime: wsabi_runtime,
-    owner: Runtime,
-    callbacks: Arc<Callbacks>,
-    user_data: Arc<UserData>,
+pub(super) struct Door {
+    pub(super) runtime: wsabi_runtime,
+    pub(super) owner: Runtime,
+    pub(super) callbacks: Arc<Callbacks>,
+    pub(super) user_data: Arc<UserData>,
 }
 
 impl Door {

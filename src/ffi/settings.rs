@@ -4,6 +4,7 @@
 //! milliseconds.
 
 use std::ffi::c_char;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -418,6 +419,21 @@ pub extern "C" fn wsabi_options_set_max_connections(
     guard(|| {
         change(options, |settings| {
             settings.set_max_connections(connections);
+            Ok(())
+        })
+    })
+}
+
+/// Sets whether a server asks, by REQUEST events, whether to accept an
+/// upgrade request: 1, or 0, the default. A handler of REQUEST says so, too;
+/// this is for those who use wsabi_runtime_next_events or
+/// wsabi_runtime_next_packed instead of handlers.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_requests(options: wsabi_options, ask: i32) -> i32 {
+    guard(|| {
+        let ask = input::flag("ask", ask)?;
+        edit(options, |contents| {
+            Arc::make_mut(&mut contents.callbacks).asks = ask;
             Ok(())
         })
     })

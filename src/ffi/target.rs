@@ -93,6 +93,8 @@ impl Target {
                 value = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
                 Payload::new(sentence).unwrap_or(Payload::EMPTY)
             }
+            // Requests are of no socket.
+            Event::Request(target) => target,
             Event::Close {
                 code: close_code,
                 reason,
@@ -166,6 +168,7 @@ fn kind(event: &Event<'_>) -> i32 {
         Event::Pong { .. } => event::WSABI_EVENT_PONG,
         Event::Drain => event::WSABI_EVENT_DRAIN,
         Event::Reconnect { .. } => event::WSABI_EVENT_RECONNECT,
+        Event::Request(_) => event::WSABI_EVENT_REQUEST,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::ffi::facts::*;
 use crate::ffi::library::*;
 use crate::ffi::options::*;
 use crate::ffi::polling::*;
+use crate::ffi::request::*;
 use crate::ffi::runtime::*;
 use crate::ffi::server::*;
 use crate::ffi::settings::*;
@@ -36,6 +37,7 @@ enum Kind {
     Options,
     Socket,
     Server,
+    Request,
 }
 
 macro_rules! calls {
@@ -89,6 +91,7 @@ const CALLS: &[Call] = &calls! {
     Options: wsabi_options_set_compression_window(handle, 15, 15);
     Options: wsabi_options_set_compression_takeover(handle, 1, 1);
     Options: wsabi_options_set_max_connections(handle, 1);
+    Options: wsabi_options_set_requests(handle, 1);
     Options: wsabi_options_set_basic_auth(handle, c"a:b".as_ptr(), 3);
     Options: wsabi_options_set_proxy(handle, c"a".as_ptr(), 1);
     Options: wsabi_options_set_max_redirects(handle, 1);
@@ -136,6 +139,13 @@ const CALLS: &[Call] = &calls! {
 
     Server: wsabi_server_port(handle);
     Server: wsabi_server_close(handle);
+
+    Request: wsabi_request_target(handle, null_mut(), 0);
+    Request: wsabi_request_header(handle, c"a".as_ptr(), 1, null_mut(), 0);
+    Request: wsabi_request_peer_address(handle, null_mut(), 0);
+    Request: wsabi_request_add_header(handle, c"a".as_ptr(), 1, c"b".as_ptr(), 1);
+    Request: wsabi_request_accept(handle, null(), 0, null_mut(), &mut 0);
+    Request: wsabi_request_reject(handle, 403, null(), 0);
 };
 
 /// Where nothing listens.
@@ -366,6 +376,27 @@ fn null_is_refused_by_every_function_that_needs_a_pointer() {
                 "server_out",
                 wsabi_server_listen(0, text, 7, 0, null_mut(), null_mut()).into(),
             ),
+            ("buf", wsabi_request_target(1, null_mut(), 1)),
+            ("name", wsabi_request_header(1, nothing, 1, null_mut(), 0)),
+            ("buf", wsabi_request_header(1, text, 1, null_mut(), 1)),
+            ("buf", wsabi_request_peer_address(1, null_mut(), 1)),
+            (
+                "name",
+                wsabi_request_add_header(1, nothing, 1, text, 1).into(),
+            ),
+            (
+                "value",
+                wsabi_request_add_header(1, text, 1, nothing, 1).into(),
+            ),
+            (
+                "subprotocol",
+                wsabi_request_accept(1, nothing, 1, null_mut(), out).into(),
+            ),
+            (
+                "socket_out",
+                wsabi_request_accept(1, nothing, 0, null_mut(), null_mut()).into(),
+            ),
+            ("body", wsabi_request_reject(1, 403, nothing, 1).into()),
         ]
     };
     for (parameter, status) in refused {
@@ -380,7 +411,7 @@ fn null_is_refused_by_every_function_that_needs_a_pointer() {
         assert_eq!(wsabi_options_set_origin(options, nothing, 0), WSABI_OK);
         assert_eq!(wsabi_set_log_handler(0, None, null_mut()), WSABI_OK);
         assert_eq!(wsabi_set_thread_hooks(None, None, null_mut()), WSABI_OK);
-        for kind in 0..=7 {
+        for kind in 0..=9 {
             assert_eq!(wsabi_options_on_event(options, kind, None), WSABI_OK);
         }
         assert_eq!(wsabi_options_on_open(options, None), WSABI_OK);
@@ -402,7 +433,7 @@ fn numbers_out_of_range_are_refused() {
                 WSABI_ERR_ARGUMENT
             );
         }
-        for kind in [-1, 9, 10, i32::MIN, i32::MAX] {
+        for kind in [-1, 10, 11, i32::MIN, i32::MAX] {
             assert_eq!(
                 wsabi_options_on_event(options, kind, None),
                 WSABI_ERR_ARGUMENT

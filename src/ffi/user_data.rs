@@ -34,6 +34,11 @@ impl UserData {
         })
     }
 
+    /// What handlers are called with. It is not released as long as this lives.
+    pub(super) fn pointer(&self) -> *mut c_void {
+        self.pointer
+    }
+
     /// The call that handed it over fails, so the application has it still.
     pub(super) fn give_back(&self) {
         self.is_returned.store(true, Ordering::Release);

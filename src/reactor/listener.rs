@@ -8,13 +8,23 @@ use std::time::{Duration, Instant};
 use mio::event::Source;
 
 use super::link::Link;
+use super::request::Request;
 use super::settings::Settings;
 use crate::delivery::Handler;
 use crate::net::tls::ServerConfig;
 use crate::net::{Accepting, Stream};
 
-/// Makes the handler of an accepted socket.
-type NewHandler = dyn Fn(&Arc<Link>) -> Arc<dyn Handler> + Send + Sync;
+/// Makes a handler for what it concerns.
+type NewHandler<T> = Box<dyn Fn(&Arc<T>) -> Arc<dyn Handler> + Send + Sync>;
+
+/// What happens to a valid upgrade request.
+pub enum Welcome {
+    /// It is accepted. This makes the handler of the socket.
+    Accept(NewHandler<Link>),
+    /// The application is asked. This makes what is told of the request, and is kept as long as that
+    /// waits for its answer.
+    Ask(NewHandler<Request>),
+}
 
 /// What the connections of one server have in common.
 pub struct Acceptor {
@@ -25,7 +35,7 @@ pub struct Acceptor {
     pub scheme: &'static str,
     /// Of a server of wss.
     pub tls: Option<Arc<ServerConfig>>,
-    new_handler: Box<NewHandler>,
+    pub welcome: Welcome,
     connections: AtomicU32,
 }
 
@@ -49,27 +59,22 @@ pub struct Listener {
 const RETRY: Duration = Duration::from_millis(100);
 
 impl Acceptor {
-    /// Of a server whose sockets get their handlers from `new_handler`.
+    /// Of a server that nobody has come to.
     pub fn new(
         server: u64,
         settings: Arc<Settings>,
         scheme: &'static str,
         tls: Option<Arc<ServerConfig>>,
-        new_handler: Box<NewHandler>,
+        welcome: Welcome,
     ) -> Self {
         Self {
             server,
             settings,
             scheme,
             tls,
-            new_handler,
+            welcome,
             connections: AtomicU32::new(0),
         }
-    }
-
-    /// The handler of a socket that is about to be open.
-    pub fn handler(&self, link: &Arc<Link>) -> Arc<dyn Handler> {
-        (self.new_handler)(link)
     }
 
     /// A place for one more connection, if there is one.

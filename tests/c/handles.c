@@ -4,7 +4,7 @@
 
 #include "certificate.h"
 
-enum { RUNTIME, OPTIONS, SOCKET, SERVER, KINDS };
+enum { RUNTIME, OPTIONS, SOCKET, SERVER, REQUEST, KINDS };
 
 /* A function of the library with arguments that are fine but for the handle. */
 #define CALL(name, call)                 \
@@ -70,6 +70,7 @@ CALL(add_tls_pin, wsabi_options_add_tls_pin(handle, pin, WSABI_NUL_TERMINATED))
 CALL(set_tls_verify_dangerously, wsabi_options_set_tls_verify_dangerously(handle, 1))
 CALL(set_tls_resumption, wsabi_options_set_tls_resumption(handle, 1))
 CALL(set_tls_key_log, wsabi_options_set_tls_key_log(handle, 0))
+CALL(set_requests, wsabi_options_set_requests(handle, 1))
 CALL(set_max_connections, wsabi_options_set_max_connections(handle, 1))
 CALL(set_compression, wsabi_options_set_compression(handle, 1))
 CALL(set_compression_min, wsabi_options_set_compression_min(handle, 1))
@@ -99,6 +100,13 @@ CALL(socket_stats, wsabi_socket_stats(handle, &stats))
 
 CALL(server_port, wsabi_server_port(handle))
 CALL(server_close, wsabi_server_close(handle))
+
+CALL(request_target, wsabi_request_target(handle, NULL, 0))
+CALL(request_header, wsabi_request_header(handle, "X", 1, NULL, 0))
+CALL(request_peer_address, wsabi_request_peer_address(handle, NULL, 0))
+CALL(request_add_header, wsabi_request_add_header(handle, "X", 1, "x", 1))
+CALL(request_accept, wsabi_request_accept(handle, NULL, 0, NULL, &made))
+CALL(request_reject, wsabi_request_reject(handle, 403, NULL, 0))
 
 static const struct {
     const char *name;
@@ -153,6 +161,7 @@ static const struct {
     {"set_tls_resumption", OPTIONS, 0, set_tls_resumption},
     {"set_tls_key_log", OPTIONS, 0, set_tls_key_log},
     {"set_max_connections", OPTIONS, 0, set_max_connections},
+    {"set_requests", OPTIONS, 0, set_requests},
     {"set_compression", OPTIONS, 0, set_compression},
     {"set_compression_min", OPTIONS, 0, set_compression_min},
     {"set_compression_level", OPTIONS, 0, set_compression_level},
@@ -179,6 +188,12 @@ static const struct {
     {"stats", SOCKET, 0, socket_stats},
     {"server_port", SERVER, 0, server_port},
     {"server_close", SERVER, 0, server_close},
+    {"request_target", REQUEST, 0, request_target},
+    {"request_header", REQUEST, 0, request_header},
+    {"request_peer_address", REQUEST, 0, request_peer_address},
+    {"request_add_header", REQUEST, 0, request_add_header},
+    {"request_accept", REQUEST, 0, request_accept},
+    {"request_reject", REQUEST, 0, request_reject},
 };
 
 static void check_refused(size_t function, uint64_t handle)
@@ -199,38 +214,80 @@ static void check_stale(int kind, uint64_t handle)
     }
 }
 
-/* Handles of each kind that are good, in `pair`. */
-static void live_handles(const pair *it, uint64_t handles[KINDS])
+/* A pair, a request that waits, and with them a good handle of each kind. */
+typedef struct living {
+    pair pair;
+    recorder asked;
+    recorder asking;
+    wsabi_server asked_server;
+    wsabi_socket asking_client;
+    uint64_t handles[KINDS];
+} living;
+
+static void living_init(living *self)
+{
+    pair *it = &self->pair;
+    wsabi_options options;
+    int kind;
+    pair_init(it);
+    pair_connect(it);
+    options = recording_options();
+    CHECK_OK(wsabi_options_on_event(options, WSABI_EVENT_REQUEST, record_event));
+    recorder_init(&self->asked);
+    recorder_init(&self->asking);
+    self->asked_server = listen_on_loopback(it->runtime, options, &self->asked);
+    CHECK_OK(wsabi_options_free(options));
+    self->asking_client = connect_to_port(it->runtime, wsabi_server_port(self->asked_server),
+                                          it->client_options, &self->asking);
+    self->handles[RUNTIME] = it->runtime;
+    self->handles[OPTIONS] = it->client_options;
+    self->handles[SOCKET] = it->client;
+    self->handles[SERVER] = it->server;
+    self->handles[REQUEST] = wait_for_event(&self->asked, WSABI_EVENT_REQUEST, 1).handle;
+    for (kind = 0; kind < KINDS; kind++)
+        CHECK(self->handles[kind] != 0 && self->handles[kind] < UINT64_C(1) << 53);
+}
+
+static int is_good(living *self, uint64_t handle)
 {
     int kind;
-    handles[RUNTIME] = it->runtime;
-    handles[OPTIONS] = it->client_options;
-    handles[SOCKET] = it->client;
-    handles[SERVER] = it->server;
-    for (kind = 0; kind < KINDS; kind++)
-        CHECK(handles[kind] != 0 && handles[kind] < UINT64_C(1) << 53);
+    for (kind = 0; kind < KINDS; kind++) {
+        if (handle == self->handles[kind])
+            return 1;
+    }
+    return handle == self->pair.server_options || handle == accepted(&self->pair) ||
+           handle == self->asked_server || handle == self->asking_client;
+}
+
+/* Nothing has happened to them. */
+static void living_end(living *self)
+{
+    CHECK_EVENTS(&self->pair.at_client, "O");
+    CHECK_EVENTS(&self->pair.at_server, "O");
+    CHECK_EVENTS(&self->asked, "Q");
+    CHECK_EVENTS(&self->asking, "");
+    pair_free(&self->pair);
+    wait_for_releases(&self->asked, 1);
+    wait_for_releases(&self->asking, 1);
+    recorder_free(&self->asked);
+    recorder_free(&self->asking);
 }
 
 static void zero_and_other_kinds_are_refused(void)
 {
-    uint64_t handles[KINDS];
-    pair it;
+    living it;
     size_t i;
     int kind;
-    pair_init(&it);
-    pair_connect(&it);
-    live_handles(&it, handles);
+    living_init(&it);
     for (i = 0; i < COUNT_OF(functions); i++) {
         if (!functions[i].takes_zero)
             check_refused(i, 0);
         for (kind = 0; kind < KINDS; kind++) {
             if (kind != functions[i].kind)
-                check_refused(i, handles[kind]);
+                check_refused(i, it.handles[kind]);
         }
     }
-    CHECK_EVENTS(&it.at_client, "O");
-    CHECK_EVENTS(&it.at_server, "O");
-    pair_free(&it);
+    living_end(&it);
 }
 
 static void released_handles_are_refused(void)
@@ -297,13 +354,11 @@ static uint64_t next_random(uint64_t *state)
 
 static void made_up_handles_are_refused(void)
 {
-    uint64_t handles[KINDS], state = UINT64_C(0x9E3779B97F4A7C15);
-    int i, bit, count = repetitions(100000);
+    uint64_t state = UINT64_C(0x9E3779B97F4A7C15);
+    int i, bit, count = repetitions(10000);
     size_t function;
-    pair it;
-    pair_init(&it);
-    pair_connect(&it);
-    live_handles(&it, handles);
+    living it;
+    living_init(&it);
     for (i = 0; i < count; i++) {
         uint64_t number = next_random(&state);
         /* Half of them look like handles. */
@@ -315,14 +370,12 @@ static void made_up_handles_are_refused(void)
     /* One bit away from a good one, unless that is good as well. */
     for (function = 0; function < COUNT_OF(functions); function++) {
         for (bit = 0; bit < 64; bit++) {
-            uint64_t number = handles[functions[function].kind] ^ UINT64_C(1) << bit;
-            if (number != it.server_options && number != accepted(&it))
+            uint64_t number = it.handles[functions[function].kind] ^ UINT64_C(1) << bit;
+            if (!is_good(&it, number))
                 check_refused(function, number);
         }
     }
-    CHECK_EVENTS(&it.at_client, "O");
-    CHECK_EVENTS(&it.at_server, "O");
-    pair_free(&it);
+    living_end(&it);
 }
 
 int main(void)

@@ -56,6 +56,8 @@ static inline char kind_letter(int32_t kind)
         return 'D';
     case WSABI_EVENT_RECONNECT:
         return 'R';
+    case WSABI_EVENT_REQUEST:
+        return 'Q';
     default:
         return '?';
     }

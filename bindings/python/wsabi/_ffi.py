@@ -32,6 +32,7 @@ EVENT_PING = 5
 EVENT_PONG = 6
 EVENT_DRAIN = 7
 EVENT_RECONNECT = 8
+EVENT_REQUEST = 9
 
 TEXT = 1
 BINARY = 2
@@ -185,6 +186,7 @@ wsabi_options_set_compression_level = _declare("wsabi_options_set_compression_le
 wsabi_options_set_compression_window = _declare("wsabi_options_set_compression_window", c_int32, [c_uint64, c_int32, c_int32], _check)
 wsabi_options_set_compression_takeover = _declare("wsabi_options_set_compression_takeover", c_int32, [c_uint64, c_int32, c_int32], _check)
 wsabi_options_set_max_connections = _declare("wsabi_options_set_max_connections", c_int32, [c_uint64, c_uint32], _check)
+wsabi_options_set_requests = _declare("wsabi_options_set_requests", c_int32, [c_uint64, c_int32], _check)
 
 wsabi_options_set_tls_ca = _declare("wsabi_options_set_tls_ca", c_int32, [c_uint64, c_char_p, c_size_t], _check)
 wsabi_options_add_tls_ca = _declare("wsabi_options_add_tls_ca", c_int32, [c_uint64, c_char_p, c_size_t], _check)
@@ -220,3 +222,10 @@ wsabi_socket_stats = _declare("wsabi_socket_stats", c_int32, [c_uint64, POINTER(
 wsabi_server_listen = _declare("wsabi_server_listen", c_int32, [c_uint64, c_char_p, c_size_t, c_uint64, c_void_p, POINTER(c_uint64)], _check)
 wsabi_server_port = _declare("wsabi_server_port", c_int32, [c_uint64], _check)
 wsabi_server_close = _declare("wsabi_server_close", c_int32, [c_uint64], _check)
+
+wsabi_request_target = _declare("wsabi_request_target", c_int64, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_request_header = _declare("wsabi_request_header", c_int64, [c_uint64, c_char_p, c_size_t, c_char_p, c_size_t], _check)
+wsabi_request_peer_address = _declare("wsabi_request_peer_address", c_int64, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_request_add_header = _declare("wsabi_request_add_header", c_int32, [c_uint64, c_char_p, c_size_t, c_char_p, c_size_t], _check)
+wsabi_request_accept = _declare("wsabi_request_accept", c_int32, [c_uint64, c_char_p, c_size_t, c_void_p, POINTER(c_uint64)], _check)
+wsabi_request_reject = _declare("wsabi_request_reject", c_int32, [c_uint64, c_int32, c_char_p, c_size_t], _check)

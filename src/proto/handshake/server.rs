@@ -32,6 +32,8 @@ pub struct Refusal {
     pub sentence: String,
     /// What the status obliges the answer to say.
     fields: &'static [(&'static str, &'static str)],
+    /// What the application has the answer say besides.
+    headers: Vec<(String, String)>,
 }
 
 impl Server {
@@ -64,11 +66,11 @@ impl Default for Server {
 impl Upgrade {
     /// The 101 response. `subprotocol` is one of those that were offered, and every text is
     /// printable: options have been checked.
-    pub fn accept(
+    pub fn accept<'a>(
         &self,
         subprotocol: Option<&str>,
         extensions: Option<&str>,
-        headers: &[(String, String)],
+        headers: impl IntoIterator<Item = &'a (String, String)>,
         server: Option<&str>,
     ) -> Vec<u8> {
         let key = self.head.only_line("Sec-WebSocket-Key").unwrap_or_default();
@@ -101,6 +103,11 @@ impl Upgrade {
     /// The subprotocols that the client offers, in its order of preference.
     pub fn subprotocols(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.head.tokens("Sec-WebSocket-Protocol").map(text)
+    }
+
+    /// A header field, with its lines joined by commas.
+    pub fn field(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.head.field(name)
     }
 
     /// The extensions that the client offers, in the syntax of the field, not yet judged.
@@ -157,7 +164,14 @@ impl Refusal {
             status,
             sentence: body.to_owned(),
             fields: &[],
+            headers: Vec::new(),
         })
+    }
+
+    /// The same, with further header fields, which have been checked.
+    #[must_use]
+    pub fn with_headers(self, headers: Vec<(String, String)>) -> Self {
+        Self { headers, ..self }
     }
 
     /// The complete response.
@@ -177,7 +191,16 @@ impl Refusal {
             "Connection",
             if upgrades { "Upgrade, close" } else { "close" },
         );
-        put_field(&mut response, "Content-Type", "text/plain; charset=utf-8");
+        for (name, value) in &self.headers {
+            put_field(&mut response, name, value);
+        }
+        let is_typed = self
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("Content-Type"));
+        if !is_typed {
+            put_field(&mut response, "Content-Type", "text/plain; charset=utf-8");
+        }
         put_field(
             &mut response,
             "Content-Length",
@@ -193,7 +216,8 @@ impl Refusal {
         Self::because(400, sentence)
     }
 
-    fn because(status: u16, sentence: impl Into<String>) -> Self {
+    /// A refusal of the library's own.
+    pub fn because(status: u16, sentence: impl Into<String>) -> Self {
         let fields: &[_] = match status {
             405 => &[("Allow", "GET")],
             426 => &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")],
@@ -203,6 +227,7 @@ impl Refusal {
             status,
             sentence: sentence.into(),
             fields,
+            headers: Vec::new(),
         }
     }
 }

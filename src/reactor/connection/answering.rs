@@ -1,13 +1,19 @@
 //! A server's side of the opening handshake.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Connection, Context, Phase, Side};
 use crate::error::Result;
 use crate::net::tls::{self, Peer, Session};
 use crate::proto::deflate::{self, Agreed};
-use crate::proto::handshake::{self, Refusal};
+use crate::proto::handshake::{Refusal, Upgrade};
+use crate::reactor::listener::Welcome;
+use crate::reactor::request::Acceptance;
 use crate::reactor::settings::Settings;
+
+/// What is said of extensions: what was agreed on, and how the response names it.
+pub(super) type Extensions = Option<(Agreed, String)>;
 
 impl Connection {
     /// What comes next on a connection that was accepted.
@@ -37,15 +43,53 @@ impl Connection {
         };
         match server.receive(&cx.buffer[..len]) {
             Ok((_, None)) => {}
-            Ok((used, Some(upgrade))) => self.answer(&upgrade, used, len, cx),
-            Err(refusal) => self.refuse(&refusal, cx),
+            Ok((used, Some(upgrade))) => self.answer(upgrade, used, len, cx),
+            Err(refusal) => self.refuse(&refusal, cx.now),
         }
     }
 
-    /// Answers a valid upgrade request.
-    pub(super) fn answer(
+    /// Answers a valid upgrade request, or has the application answer it.
+    fn answer(&mut self, upgrade: Upgrade, used: usize, len: usize, cx: &mut Context<'_>) {
+        let Side::Server(accepted) = &self.side else {
+            return;
+        };
+        let acceptor = Arc::clone(&accepted.acceptor);
+        if accepted.seat.is_none() {
+            let sentence = "the server has no place for a further connection";
+            return self.refuse(&Refusal::because(503, sentence), cx.now);
+        }
+        let extensions = match agree(&upgrade, &self.link.settings) {
+            Ok(extensions) => extensions,
+            Err(refusal) => return self.refuse(&refusal, cx.now),
+        };
+        match &acceptor.welcome {
+            Welcome::Ask(ask) => {
+                let behind = &cx.buffer[used..len];
+                self.consult(&**ask, upgrade, extensions, behind, cx.now);
+            }
+            Welcome::Accept(new_handler) => {
+                let subprotocol = upgrade.choose_subprotocol(&self.link.settings.subprotocols);
+                let subprotocol = subprotocol.map(str::to_owned);
+                // It is made before the client is answered: nobody is let in who cannot be told of.
+                let handler = new_handler(&self.link);
+                self.outlet.attach(Arc::clone(&handler));
+                let acceptance = Acceptance {
+                    subprotocol,
+                    headers: Vec::new(),
+                    handler,
+                };
+                self.accept(&upgrade, extensions, &acceptance, used, len, cx);
+            }
+        }
+    }
+
+    /// Opens the socket for which the outlet has the handler. What the shared buffer holds from
+    /// `used` to `len` may be frames.
+    pub(super) fn accept(
         &mut self,
-        upgrade: &handshake::Upgrade,
+        upgrade: &Upgrade,
+        extensions: Extensions,
+        acceptance: &Acceptance,
         used: usize,
         len: usize,
         cx: &mut Context<'_>,
@@ -53,27 +97,17 @@ impl Connection {
         let Side::Server(accepted) = &self.side else {
             return;
         };
-        let acceptor = Arc::clone(&accepted.acceptor);
-        if accepted.seat.is_none() {
-            let sentence = "the server has no place for a further connection";
-            return match Refusal::new(503, sentence) {
-                Ok(refusal) => self.refuse(&refusal, cx),
-                Err(error) => self.give_up(error),
-            };
-        }
+        let scheme = accepted.acceptor.scheme;
         let settings = &self.link.settings;
-        let subprotocol = upgrade.choose_subprotocol(&settings.subprotocols);
-        let user_agent = settings.user_agent.as_deref();
-        let agreed = match agree(upgrade, settings) {
-            Ok(agreed) => agreed,
-            Err(refusal) => return self.refuse(&refusal, cx),
-        };
-        let (agreed, extensions) = agreed.unzip();
+        let (agreed, extensions) = extensions.unzip();
         let extensions = extensions.as_deref();
-        let response = upgrade.accept(subprotocol, extensions, &settings.headers, user_agent);
+        let subprotocol = acceptance.subprotocol.as_deref();
+        let headers = settings.headers.iter().chain(&acceptance.headers);
+        let server = settings.user_agent.as_deref();
+        let response = upgrade.accept(subprotocol, extensions, headers, server);
         {
             let mut facts = self.link.facts.lock();
-            let (scheme, host, target) = (acceptor.scheme, upgrade.host(), upgrade.target());
+            let (host, target) = (upgrade.host(), upgrade.target());
             facts.url = format!("{scheme}://{host}{target}").into();
             facts.subprotocol = subprotocol.unwrap_or_default().into();
             facts.extensions = extensions.unwrap_or_default().into();
@@ -81,12 +115,11 @@ impl Connection {
         if let Err(error) = self.link.send_raw(&response) {
             return self.give_up(error);
         }
-        self.outlet.attach(acceptor.handler(&self.link));
         self.open(agreed, used, len, cx);
     }
 
     /// Answers a request that is not for us, and leaves.
-    pub(super) fn refuse(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
+    pub(super) fn refuse(&mut self, refusal: &Refusal, now: Instant) {
         log::debug!(
             "an upgrade request is refused with status {}",
             refusal.status
@@ -94,16 +127,12 @@ impl Connection {
         if let Err(error) = self.link.send_raw(&refusal.response()) {
             return self.give_up(error);
         }
-        self.closing.failed(None, cx.now);
+        self.closing.failed(None, now);
         self.phase = Phase::Leaving;
     }
 }
 
-/// The extensions of a server's connection, and how the response names them.
-fn agree(
-    upgrade: &handshake::Upgrade,
-    settings: &Settings,
-) -> Result<Option<(Agreed, String)>, Refusal> {
+fn agree(upgrade: &Upgrade, settings: &Settings) -> Result<Extensions, Refusal> {
     let (Some(config), Some(offers)) = (&settings.compression, upgrade.extensions()) else {
         return Ok(None);
     };

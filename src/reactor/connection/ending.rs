@@ -81,6 +81,7 @@ impl Connection {
         {
             return self.retry(&cause, delay);
         }
+        self.undecided();
         self.phase = Phase::Over;
         self.link.closed();
         self.transport = None;

@@ -2,6 +2,7 @@
 //! its turns; the others are the stages of its life.
 
 mod answering;
+mod deciding;
 mod ending;
 mod messages;
 mod opening;
@@ -24,6 +25,7 @@ use crate::net::{Progress, Race, Resolver, Stream, Transport, Url};
 use crate::proto::{
     Buffer, CloseFrame, Closing, Keepalive, Pool, Receiver, close, handshake, proxy,
 };
+use deciding::Pending;
 use way::Way;
 
 /// A connection's state, of which only its worker knows.
@@ -90,6 +92,8 @@ enum Phase {
     Asking(Box<handshake::Client>),
     /// A server waits for the request.
     Awaiting(Box<handshake::Server>),
+    /// A server's application is asked what to answer.
+    Deciding(Box<Pending>),
     Open(Receiver),
     /// Only the end of TCP is missing; what the peer sends is dropped.
     Leaving,
@@ -207,6 +211,7 @@ impl Connection {
 
     /// Writes what waits, and does what the application wants.
     pub fn attend(&mut self, cx: &mut Context<'_>) {
+        self.decide(cx);
         if self.is_over() {
             return;
         }
@@ -248,6 +253,13 @@ impl Connection {
             let ending = self.closing.end(Error::Timeout(sentence.into()));
             return self.finish(ending);
         }
+        if let Phase::Deciding(pending) = &self.phase {
+            if is_due(pending.deadline()) {
+                let sentence = "the application did not answer in time";
+                self.refuse_pending(503, sentence, cx.now);
+            }
+            return self.attend(cx);
+        }
         if !self.is_established() && is_due(self.connect_deadline) {
             let limit = self
                 .link
@@ -280,6 +292,7 @@ impl Connection {
                 .min(),
             Phase::Leaving => self.closing.deadline(),
             Phase::Waiting(until) => Some(*until),
+            Phase::Deciding(pending) => pending.deadline(),
             Phase::Connecting(race) => race
                 .deadline()
                 .into_iter()
@@ -291,6 +304,7 @@ impl Connection {
 
     /// The application's server or runtime says goodbye.
     pub fn go_away(&mut self, cx: &mut Context<'_>) {
+        self.refuse_pending(503, "the server is closing", cx.now);
         let frame = CloseFrame {
             code: Some(close::GOING_AWAY),
             reason: Box::default(),

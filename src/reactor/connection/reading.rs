@@ -27,7 +27,11 @@ impl Connection {
 
     /// Whether a turn is wanted now that the queue of events has room.
     pub fn waits_for_room(&self) -> bool {
-        self.held_back || self.readable || self.link.gate.has_panic()
+        let has_panic = match &self.phase {
+            Phase::Deciding(pending) => pending.has_panic(),
+            _ => self.link.gate.has_panic(),
+        };
+        self.held_back || self.readable || has_panic
     }
 
     /// Whether the application wants no message now.
@@ -38,7 +42,7 @@ impl Connection {
     pub(super) fn may_read(&self) -> bool {
         self.readable
             && !self.held_back
-            && !self.is_over()
+            && !matches!(self.phase, Phase::Deciding(_) | Phase::Over)
             && !self.link.is_dropped()
             && !self.is_held()
     }

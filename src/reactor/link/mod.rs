@@ -351,6 +351,12 @@ impl Link {
         }
     }
 
+    /// Has the worker turn to the connection.
+    pub(super) fn summon(self: &Arc<Self>) {
+        let mut out = self.outbox.lock();
+        self.call(&mut out);
+    }
+
     /// The worker that runs the connection.
     pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox

@@ -326,6 +326,14 @@ fn refusals_say_what_their_status_obliges_them_to() {
     assert!(text(&own).starts_with("HTTP/1.1 403 Forbidden\r\nConnection: close\r\n"));
     assert!(text(&own).ends_with("\r\nContent-Length: 11\r\n\r\nnot you, \u{e4}"));
     assert!(text(&Refusal::new(599, "").unwrap()).starts_with("HTTP/1.1 599 \r\n"));
+    let headers = [("Location", "/b"), ("content-type", "text/html")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let more = Refusal::new(302, "").unwrap().with_headers(headers.into());
+    assert_eq!(
+        text(&more),
+        "HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: /b\r\n\
+         content-type: text/html\r\nContent-Length: 0\r\n\r\n"
+    );
     for bad in [0, 99, 100, 101, 200, 299, 304, 600, 1000, u16::MAX] {
         assert!(
             matches!(Refusal::new(bad, ""), Err(Error::Argument(_))),
