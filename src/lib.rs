@@ -18,6 +18,7 @@ mod request;
 mod runtime;
 mod server;
 mod socket;
+mod sync;
 mod threads;
 
 pub use delivery::{Event, Handler, MessageKind, Payload};

@@ -3,11 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::event::{Event, Handler};
 use super::queue::Queue;
 use crate::error::Error;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What a socket and its connection share: whether events may pass.
 #[derive(Default)]

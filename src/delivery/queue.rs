@@ -3,11 +3,8 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-
-use parking_lot::{Condvar, Mutex, RwLock};
 
 #[cfg(unix)]
 use super::descriptor::Descriptor;
@@ -15,6 +12,8 @@ use super::event::{Event, Handler};
 use super::gate::{Gate, drop_handler};
 use super::waiting::Waiting;
 use crate::proto::{OutOfMemory, Pool};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, RwLock, thread_local};
 
 /// The events of one runtime, in the order in which they happened.
 #[derive(Default)]
@@ -69,7 +68,7 @@ impl Queue {
     /// Sets what tells the application that events begin to wait. None of the old one runs
     /// afterwards, unless this is called from inside it.
     pub fn set_signal(&self, signal: Option<Signal>) {
-        if IN_SIGNAL.get() {
+        if IN_SIGNAL.with(Cell::get) {
             // What runs now is to be replaced. It cannot be waited for.
             log::error!("a signal of events must not replace itself");
             return;
@@ -308,9 +307,9 @@ impl Queue {
         if let Some(signal) = &*signal
             && !self.is_signalled.swap(true, Ordering::SeqCst)
         {
-            IN_SIGNAL.set(true);
+            IN_SIGNAL.with(|it| it.set(true));
             let signalled = catch_unwind(AssertUnwindSafe(signal));
-            IN_SIGNAL.set(false);
+            IN_SIGNAL.with(|it| it.set(false));
             if signalled.is_err() {
                 log::error!("the application panicked in its signal of events");
             }

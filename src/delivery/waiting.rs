@@ -3,13 +3,13 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::event::{Event, Handler, MessageKind, Payload};
 use super::gate::{Batch, Gate, Undelivered};
 use crate::error::Error;
 use crate::proto::{Buffer, OutOfMemory, Pool};
+use crate::sync::atomic::AtomicUsize;
 
 /// An event, and whom it is for.
 pub struct Waiting {

@@ -2,11 +2,10 @@
 //! that of its own slot; no value is dropped under a lock.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// Bits of a slot's number.
 pub(super) const SLOT_BITS: u32 = 24;

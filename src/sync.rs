@@ -1,0 +1,7 @@
+//! The locks and atomics of the handle table and of delivery. tests/schedules has others in their
+//! place, which try the orders in which threads can run.
+
+pub use std::sync::atomic;
+pub use std::thread_local;
+
+pub use parking_lot::{Condvar, Mutex, RwLock};
