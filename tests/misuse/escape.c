@@ -90,6 +90,7 @@ static int jump_from_a_poll(uint32_t threads)
     static pair it;
     static wsabi_runtime runtime;
     int64_t began;
+    int32_t status;
     pair_init(&it);
     CHECK_OK(wsabi_runtime_new(threads, WSABI_DELIVER_ON_POLL, &runtime));
     CHECK_OK(wsabi_options_on_open(it.client_options, jump_out));
@@ -102,7 +103,9 @@ static int jump_from_a_poll(uint32_t threads)
     }
     began = now_ms();
     CHECK_STATUS(WSABI_ERR_STATE, wsabi_runtime_poll(runtime, 0, -1));
-    CHECK_STATUS(WSABI_ERR_TIMEOUT, wsabi_runtime_shutdown(runtime, -1));
+    /* It cannot wait. Only a thread of the runtime can have closed the socket meanwhile. */
+    status = wsabi_runtime_shutdown(runtime, -1);
+    CHECK(status == WSABI_ERR_TIMEOUT || (status == WSABI_OK && threads > 0));
     CHECK_OK(wsabi_socket_close(it.client, 1000, "", 0));
     CHECK_OK(wsabi_socket_release(it.client));
     CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_socket_ready_state(it.client));

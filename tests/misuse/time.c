@@ -115,6 +115,7 @@ static size_t ask_for_pings(int ask, int answer)
 /* What was due while the process stood still is not made up for. */
 static void a_process_that_was_stopped_goes_on_where_it_was(void)
 {
+    const long stop_ms = is_long() ? 60000 : 1500;
     int ask[2], answer[2], status;
     size_t before, after;
     int64_t began;
@@ -124,14 +125,16 @@ static void a_process_that_was_stopped_goes_on_where_it_was(void)
     CHECK(child >= 0);
     if (child == 0) {
         close(ask[1]);
-        alarm((unsigned)(DEADLINE_MS / 1000 * slowness()));
+        close(answer[0]);
+        alarm((unsigned)(DEADLINE_MS / 1000 * slowness() + stop_ms / 1000));
         ping_until_told(ask[0], answer[1]);
     }
     close(ask[0]);
+    close(answer[1]);
     before = ask_for_pings(ask[1], answer[0]);
     CHECK(kill(child, SIGSTOP) == 0);
     CHECK(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
-    rest_ms(is_long() ? 60000 : 1500);
+    rest_ms(stop_ms);
     began = now_ms();
     CHECK(kill(child, SIGCONT) == 0);
     after = ask_for_pings(ask[1], answer[0]);
@@ -141,7 +144,6 @@ static void a_process_that_was_stopped_goes_on_where_it_was(void)
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     close(answer[0]);
-    close(answer[1]);
 }
 
 static volatile sig_atomic_t signals_taken;
