@@ -2,8 +2,12 @@
 
 mod support;
 
-use support::{PATIENCE, Seen, Threads, next};
-use wsabi::Options;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use support::{PATIENCE, Seen, Threads, next, recorder};
+use wsabi::{Event, Options, Socket};
 
 #[test]
 fn every_length_comes_back_as_it_was_sent() {
@@ -40,4 +44,27 @@ fn a_burst_of_messages_arrives_whole_and_in_order() {
     }
     threads.0.shutdown(Some(PATIENCE)).unwrap();
     assert_eq!(next(&seen), Seen::clean(1001, ""));
+}
+
+/// The time for the closing handshake begins when it does, and not with the handler before it.
+#[test]
+fn a_handler_that_takes_longer_than_closing_may_can_still_close() {
+    let (server_threads, threads) = (Threads::new(1), Threads::new(1));
+    let mut options = Options::new();
+    let limit = Duration::from_secs(2);
+    options.set_close_timeout(limit);
+    let (_server, url) = server_threads.echo_server(&Options::new());
+    let (sender, seen) = channel();
+    let _socket = Socket::connect(&threads.0, &url, &options, |socket| {
+        let (record, socket) = (recorder(sender), socket.clone());
+        Arc::new(move |event: Event<'_>| {
+            record.handle(&event);
+            if matches!(event, Event::Open) {
+                std::thread::sleep(limit + Duration::from_millis(500));
+                socket.close(Some(3000), "").unwrap();
+            }
+        })
+    });
+    assert_eq!(next(&seen), Seen::Open);
+    assert_eq!(next(&seen), Seen::clean(3000, ""));
 }

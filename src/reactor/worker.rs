@@ -215,6 +215,9 @@ impl Worker {
 
     fn take_timers(&mut self, now: Instant) {
         while let Some((deadline, slot)) = self.timers.expired(now) {
+            // What is begun now, such as the wait for a pong, has its whole time, though a handler
+            // may have taken long since the turn began.
+            let now = Instant::now();
             match self.slots.get_mut(slot) {
                 Some(Slot::Connection(connection)) if connection.armed == Some(deadline) => {
                     connection.armed = None;

@@ -142,7 +142,7 @@ impl Connection {
                 });
                 return round_trip.is_some();
             }
-            Received::Close(frame) => self.take_close(frame, cx),
+            Received::Close(frame) => self.take_close(frame),
             // Control frames are never assembled.
             Received::Ping(_) | Received::Pong(_) => {}
         }
@@ -191,13 +191,15 @@ impl Connection {
     }
 
     /// RFC 6455 §5.5.1: a Close frame is answered with one, unless it is the answer.
-    pub(super) fn take_close(&mut self, frame: CloseFrame, cx: &mut Context<'_>) {
+    pub(super) fn take_close(&mut self, frame: CloseFrame) {
         self.link.send_close(&CloseFrame {
             code: frame.code,
             reason: Box::default(),
         });
-        self.closing.received(frame, cx.now);
-        self.closing.sent(cx.now);
+        // Not the time of the turn: a handler may have taken long since it began.
+        let now = Instant::now();
+        self.closing.received(frame, now);
+        self.closing.sent(now);
         self.phase = Phase::Leaving;
     }
 

@@ -226,7 +226,8 @@ impl Connection {
                 let sentence = "the socket was closed before the connection was established";
                 return self.give_up(Error::Aborted(sentence.into()));
             }
-            self.closing.sent(cx.now);
+            // Not the time of the turn: a handler may have taken long since it began.
+            self.closing.sent(Instant::now());
         }
         if let Some(error) = wishes.broken {
             if self.link.is_paused() {
