@@ -481,7 +481,9 @@ int32_t wsabi_runtime_new(uint32_t threads,
  * With WSABI_DELIVER_ON_POLL the events about it wait to be polled.
  *
  * - timeout_ms: how many milliseconds it waits at most; -1: for ever, 0:
- *   not at all. Inside a handler of the runtime it never waits.
+ *   not at all. Inside a handler of the runtime it never waits, nor where
+ *   a handler of it waits in this function, or in wsabi_runtime_free, for
+ *   the one that calls.
  *
  * WSABI_ERR_TIMEOUT: some are not closed yet, but are closing.
  */
@@ -496,7 +498,9 @@ int32_t wsabi_runtime_shutdown(wsabi_runtime runtime, int32_t timeout_ms);
  * wait are dropped; it waits for a poll of another thread to return.
  *
  * Inside a handler of the runtime it does not wait for the thread of that
- * one, and the sockets of that thread end without events. To end
+ * one, and the sockets of that thread end without events. It does not wait,
+ * either, for a thread that itself waits for the calling one: of two
+ * handlers that free each other's runtimes, one returns at once. To end
  * connections politely, call wsabi_runtime_shutdown before.
  *
  * WSABI_ERR_ARGUMENT: WSABI_DEFAULT_RUNTIME cannot be freed.

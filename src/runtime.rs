@@ -3,10 +3,11 @@
 #[cfg(all(unix, not(miri)))]
 pub(crate) mod fork;
 mod polling;
+mod waits;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{self, Arc, MutexGuard, PoisonError, Weak};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -19,6 +20,7 @@ use crate::reactor::{Command, LiveCount, Mailbox, Worker};
 use crate::threads;
 pub use crate::threads::{Hook, set_hooks as set_thread_hooks};
 use polling::Polling;
+use waits::Waiting;
 
 /// Where handlers run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,19 +132,20 @@ impl Runtime {
     }
 
     /// Closes every socket with 1001 and every server, and waits until all are closed; without a
-    /// timeout for ever. From inside a handler it does not wait.
+    /// timeout for ever. From inside a handler it does not wait, nor where a handler of this runtime
+    /// waits for the calling thread.
     pub fn shutdown(&self, timeout: Option<Duration>) -> Result<()> {
         let core = &self.core;
         for worker in &*core.workers {
             worker.push(Command::Shutdown);
         }
-        let timeout = if self.is_current() {
-            Some(Duration::ZERO)
-        } else {
-            timeout
-        };
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         self.drive(deadline);
+        let waiting = Waiting::begin(self.threads());
+        let deadline = match &waiting {
+            Some(_) => deadline,
+            None => Some(Instant::now()),
+        };
         match core.live.wait_for_none(deadline) {
             0 => Ok(()),
             left => Err(Error::Timeout(
@@ -153,7 +156,8 @@ impl Runtime {
 
     /// Ends every connection and every thread. No handler runs afterwards: those of open sockets
     /// are told on their threads before this returns. From inside a handler it does not wait for
-    /// that one, and the sockets of its thread end without events.
+    /// that one, and the sockets of its thread end without events. Nor does it wait for a thread
+    /// that itself waits for the calling one.
     pub fn free(&self) {
         let core = &self.core;
         if core.freed.swap(true, Ordering::SeqCst) {
@@ -164,10 +168,9 @@ impl Runtime {
                 tell: core.polling.is_none() && !worker.is_current(),
             });
         }
-        let current = std::thread::current().id();
         let threads = std::mem::take(&mut *core.threads.lock());
         for thread in threads {
-            if thread.thread().id() != current {
+            if let Some(_waiting) = Waiting::begin([thread.thread().id()]) {
                 // A thread of ours catches its panics.
                 let _ = thread.join();
             }
@@ -180,11 +183,12 @@ impl Runtime {
         self.core.freed.load(Ordering::SeqCst)
     }
 
-    /// Whether a handler of this runtime runs on the calling thread.
-    fn is_current(&self) -> bool {
-        let polling = self.core.polling.as_ref();
-        self.core.workers.iter().any(|worker| worker.is_current())
-            || polling.is_some_and(Polling::is_current)
+    /// The threads on which its connections and its handlers are run.
+    fn threads(&self) -> Vec<ThreadId> {
+        let threads = self.core.threads.lock();
+        let poller = self.core.polling.as_ref().and_then(Polling::poller);
+        let ids = threads.iter().map(|it| it.thread().id());
+        ids.chain(poller).collect()
     }
 
     fn polling(&self) -> Result<&Polling> {

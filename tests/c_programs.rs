@@ -36,6 +36,11 @@ fn everything_can_be_called_inside_every_handler() {
 }
 
 #[test]
+fn handlers_that_end_each_others_runtimes_do_not_wait_for_each_other() {
+    run_in_every_delivery("circle");
+}
+
+#[test]
 fn threads_share_sockets_without_losing_or_mixing_messages() {
     run("threads");
 }

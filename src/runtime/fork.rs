@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::sync::MutexGuard;
 
+use super::waits::{self, Wait};
 use super::{ProcessRuntime, lock_process};
 use crate::threads::{self, Hooks};
 
@@ -13,7 +14,7 @@ pub(crate) fn prepare() {
     let _ = HELD.try_with(|held| {
         let mut held = held.borrow_mut();
         if held.is_none() {
-            *held = Some((lock_process(), threads::lock_hooks()));
+            *held = Some((lock_process(), threads::lock_hooks(), waits::lock()));
         }
     });
 }
@@ -26,6 +27,7 @@ pub(crate) fn done() {
 type Held = (
     MutexGuard<'static, ProcessRuntime>,
     MutexGuard<'static, Hooks>,
+    MutexGuard<'static, Vec<Wait>>,
 );
 
 thread_local! {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::Runtime;
+use super::{Runtime, waits};
 use crate::delivery::{Batch, Queue, Signal, Undelivered, Waiting};
 use crate::error::{Error, Result};
 use crate::reactor::Worker;
@@ -62,19 +62,21 @@ impl Polling {
         Ok(Turn { polling: self })
     }
 
-    /// Whether the calling thread is asking for events.
-    pub fn is_current(&self) -> bool {
-        *self.poller.lock() == Some(std::thread::current().id())
+    /// The thread that is asking for events.
+    pub fn poller(&self) -> Option<ThreadId> {
+        *self.poller.lock()
     }
 
-    /// Waits until no thread asks for events, and has none ask for more.
-    fn wait_for_end(&self) -> Turn<'_> {
+    /// Waits until no thread asks for events, and has none ask for more. None: the calling thread
+    /// is asking, or is waited for by the one that does.
+    fn wait_for_end(&self) -> Option<Turn<'_>> {
         let mut poller = self.poller.lock();
-        while poller.is_some() {
+        while let Some(thread) = *poller {
+            let _waiting = waits::Waiting::begin([thread])?;
             self.polled.wait(&mut poller);
         }
         *poller = Some(std::thread::current().id());
-        Turn { polling: self }
+        Some(Turn { polling: self })
     }
 
     /// Takes back what the last call has handed out. Returns its memory.
@@ -243,8 +245,7 @@ impl Runtime {
         polling.queue.wake();
         self.core.workers.iter().for_each(|worker| worker.wake());
         // From inside a handler the rest happens when it has returned.
-        if !polling.is_current() {
-            let _turn = polling.wait_for_end();
+        if let Some(_turn) = polling.wait_for_end() {
             if let Some(worker) = &polling.worker {
                 worker.lock().turn(Some(Duration::ZERO));
             }
