@@ -934,6 +934,23 @@ int32_t wsabi_options_set_max_connections(wsabi_options options,
  */
 int32_t wsabi_options_set_requests(wsabi_options options, int32_t ask);
 
+/**
+ * Sets how many connections may wait for a server to accept them, from 1.
+ * Default: 4096. The system's own limit holds as well: net.core.somaxconn
+ * on Linux. A client that finds no room tries again, or is refused.
+ */
+int32_t wsabi_options_set_backlog(wsabi_options options, uint32_t connections);
+
+/**
+ * Sets whether several servers may listen on one address and port
+ * (SO_REUSEPORT), also of several processes, if each of them sets this: 1,
+ * or 0, the default. Linux spreads the connections over them; other systems
+ * may give all to one. Without effect on Unix sockets.
+ *
+ * WSABI_ERR_STATE: the system cannot; Windows is one.
+ */
+int32_t wsabi_options_set_reuse_port(wsabi_options options, int32_t on);
+
 /* ======================================================================
  * TLS: whom a client trusts, and who this end is.
  *
@@ -1425,21 +1442,31 @@ typedef uint64_t wsabi_server;
 
 /**
  * Opens a port and accepts connections from then on. Each is a socket as
- * soon as its handshake is done: its OPEN event has the handle.
+ * soon as its handshake is done: its OPEN event has the handle. They are
+ * dealt out to the runtime's threads in turn.
+ *
+ * A request may have 16384 bytes and 100 fields, and has to come within the
+ * time of wsabi_options_set_connect_timeout_ms. One that is no upgrade is
+ * answered with an HTTP status and a sentence, without an event: 426 where
+ * a browser looks for a page, 400 where it makes no sense, 405, 431, 505 as
+ * RFC 9110 says, and 503 beyond wsabi_options_set_max_connections.
  *
  * - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
- *   ws://[::]:9001/, or ws+unix:///path/of/socket. wss:// in place of ws://
- *   is TLS. Port 0: the system chooses one, see wsabi_server_port.
+ *   ws://0.0.0.0:9001/, or ws+unix:///path/of/socket. wss:// in place of
+ *   ws:// is TLS. Port 0: the system chooses one, see wsabi_server_port.
+ *   [::] is every address of IPv6 and of IPv4, whose clients are seen with
+ *   addresses of IPv4; on OpenBSD it is IPv6 alone. A path is free, or is a
+ *   socket that a process has left there when it died.
  * - options: the handlers and settings of the sockets, which are copied.
  *   wss:// needs wsabi_options_set_tls_identity; with
  *   wsabi_options_set_tls_client_ca, clients have to show a certificate,
- *   too. To change a certificate, close the server and listen again.
+ *   too. wsabi_server_set_tls changes both.
  * - user_data: what the handlers of all of them are called with, until
  *   wsabi_socket_set_user_data gives one its own. It is given back when the
  *   server and the last of them have ended, unless this fails.
  *
  * WSABI_ERR_URL: the URL cannot be used. WSABI_ERR_ARGUMENT: wss:// without
- * an identity. WSABI_ERR_CONNECT: the address or port cannot be had.
+ * an identity. WSABI_ERR_CONNECT: the address, port or path cannot be had.
  */
 int32_t wsabi_server_listen(wsabi_runtime runtime,
                             const char *url,
@@ -1455,8 +1482,30 @@ int32_t wsabi_server_listen(wsabi_runtime runtime,
 int32_t wsabi_server_port(wsabi_server server);
 
 /**
- * Stops accepting connections, closes the server's sockets with code 1001,
- * and ends the handle. CLOSE comes for each socket, as always.
+ * Has a server of wss:// be somebody else from now on, such as when its
+ * certificate has been renewed: what wsabi_options_set_tls_identity,
+ * _client_ca, _resumption and _key_log have set in options takes the place
+ * of what it had. Everything else in options is left alone.
+ *
+ * It holds for the connections that are accepted from now on. Those that
+ * there are go on as they are. No session is resumed that was begun with
+ * other options, so that a client that comes back sees the new certificate
+ * and is judged by the new authorities.
+ *
+ * WSABI_ERR_ARGUMENT: options without an identity. WSABI_ERR_STATE: the
+ * server is one of ws:// or a Unix socket. Either leaves it as it was.
+ */
+int32_t wsabi_server_set_tls(wsabi_server server, wsabi_options options);
+
+/**
+ * Stops accepting connections, gives the port or path back to the system,
+ * closes the server's sockets with code 1001, and ends the handle. CLOSE
+ * comes for each socket, as always, within the time of
+ * wsabi_options_set_close_timeout_ms. Connections that are not yet sockets
+ * are dropped, and those that wait for an answer of the application get
+ * status 503.
+ *
+ * When this returns, the same port or path can be listened on again.
  */
 int32_t wsabi_server_close(wsabi_server server);
 

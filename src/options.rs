@@ -11,7 +11,7 @@ use data_encoding::BASE64;
 use tungstenite::http::{HeaderName, HeaderValue};
 
 use crate::error::{Error, Result};
-use crate::net::ProxyChoice;
+use crate::net::{Listening, ProxyChoice};
 use crate::proto::{deflate, handshake};
 use crate::reactor::{Reconnect, Settings};
 
@@ -217,6 +217,26 @@ impl Options {
     /// Sets how many connections a server holds at a time; 0, the default: no limit.
     pub fn set_max_connections(&mut self, connections: u32) {
         self.edit().max_connections = connections;
+    }
+
+    /// Sets how many connections may wait until a server accepts them, at least 1; the system may
+    /// have a lower limit. Default: 4096.
+    pub fn set_backlog(&mut self, connections: u32) -> Result<()> {
+        if connections == 0 {
+            return Err(argument("a backlog of 0 lets nobody wait".to_owned()));
+        }
+        self.edit().listening.backlog = connections;
+        Ok(())
+    }
+
+    /// Sets whether several servers, also of several processes, may listen on one port
+    /// (SO_REUSEPORT). Default: they may not.
+    pub fn set_reuse_port(&mut self, on: bool) -> Result<()> {
+        if on && !Listening::CAN_REUSE_PORT {
+            return Err(Error::State("the system has no SO_REUSEPORT".into()));
+        }
+        self.edit().listening.reuse_port = on;
+        Ok(())
     }
 
     pub(crate) fn settings(&self) -> &Arc<Settings> {

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::delivery::Handler;
 use crate::error::{Error, Result};
-use crate::net::{Accepting, Host, Url};
+use crate::net::{Accepting, Host, Listening, Url};
 use crate::options::Options;
-use crate::reactor::{Acceptor, Command, Listener, Mailbox, Welcome};
+use crate::reactor::{Acceptor, Command, Entrance, Listener, Mailbox, Welcome};
 use crate::request::Request;
 use crate::runtime::Runtime;
 use crate::socket::Socket;
@@ -19,6 +19,7 @@ use crate::socket::Socket;
 pub struct Server {
     id: u64,
     port: u16,
+    entrance: Arc<Entrance>,
     workers: Arc<[Arc<Mailbox>]>,
 }
 
@@ -59,7 +60,8 @@ impl Server {
             ("ws", None)
         };
         let worker = Arc::clone(runtime.worker()?);
-        let listening = bind(&url).and_then(|socket| Ok((socket.port()?, socket)));
+        let listening =
+            bind(&url, settings.listening).and_then(|socket| Ok((socket.port()?, socket)));
         let (port, socket) = listening.map_err(|error| {
             let sentence = format!("listening on {} failed: {error}", url.as_str());
             Error::no_connection(sentence, &error)
@@ -70,13 +72,16 @@ impl Server {
             log::debug!("listening on port {port}");
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let acceptor = Arc::new(Acceptor::new(id, settings, scheme, tls, welcome));
-        if !worker.push(Command::Listen(Box::new(Listener::new(socket, acceptor)))) {
+        let entrance = Arc::new(Entrance::new(socket, tls));
+        let acceptor = Acceptor::new(id, settings, scheme, Arc::clone(&entrance), welcome);
+        let listener = Listener::new(Arc::new(acceptor));
+        if !worker.push(Command::Listen(Box::new(listener))) {
             return Err(Error::Handle("the runtime has been freed".into()));
         }
         Ok(Self {
             id,
             port,
+            entrance,
             workers: runtime.workers().into(),
         })
     }
@@ -86,28 +91,37 @@ impl Server {
         self.port
     }
 
-    /// Stops accepting, and closes its sockets with 1001.
+    /// Takes the identity of a server of wss, and whom it demands of its clients, from `options`,
+    /// for the connections that begin from here on.
+    pub fn set_tls(&self, options: &Options) -> Result<()> {
+        self.entrance.set_tls(&options.settings().tls)
+    }
+
+    /// Stops accepting at once, and closes its sockets with 1001.
     pub fn close(&self) {
+        // First: a worker to which a connection comes late sees it.
+        self.entrance.close();
         for worker in &*self.workers {
             worker.push(Command::CloseServer(self.id));
         }
     }
 }
 
-fn bind(url: &Url) -> io::Result<Accepting> {
+fn bind(url: &Url, listening: Listening) -> io::Result<Accepting> {
     #[cfg(unix)]
     if let Some(path) = url.unix() {
-        return Accepting::unix(path);
+        return Accepting::unix(path, listening);
     }
     let port = url.port();
+    let tcp = |address| Accepting::tcp(address, listening);
     match url.host() {
-        Host::Ip(address) => Accepting::tcp(SocketAddr::new(address, port)),
-        Host::Domain("localhost") => Accepting::tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-            .or_else(|_| Accepting::tcp(SocketAddr::from((Ipv6Addr::LOCALHOST, port)))),
+        Host::Ip(address) => tcp(SocketAddr::new(address, port)),
+        Host::Domain("localhost") => tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+            .or_else(|_| tcp(SocketAddr::from((Ipv6Addr::LOCALHOST, port)))),
         Host::Domain(name) => {
             let mut addresses = (name, port).to_socket_addrs()?;
             let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-            Accepting::tcp(address)
+            tcp(address)
         }
     }
 }

@@ -439,6 +439,28 @@ pub extern "C" fn wsabi_options_set_requests(options: wsabi_options, ask: i32) -
     })
 }
 
+/// Sets how many connections may wait for a server to accept them, from 1.
+/// Default: 4096. The system's own limit holds as well: net.core.somaxconn
+/// on Linux. A client that finds no room tries again, or is refused.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_backlog(options: wsabi_options, connections: u32) -> i32 {
+    guard(|| change(options, |settings| settings.set_backlog(connections)))
+}
+
+/// Sets whether several servers may listen on one address and port
+/// (SO_REUSEPORT), also of several processes, if each of them sets this: 1,
+/// or 0, the default. Linux spreads the connections over them; other systems
+/// may give all to one. Without effect on Unix sockets.
+///
+/// WSABI_ERR_STATE: the system cannot; Windows is one.
+#[unsafe(no_mangle)]
+pub extern "C" fn wsabi_options_set_reuse_port(options: wsabi_options, on: i32) -> i32 {
+    guard(|| {
+        let on = input::flag("on", on)?;
+        change(options, |settings| settings.set_reuse_port(on))
+    })
+}
+
 /// Changes the settings of a handle's options.
 pub(super) fn change(
     options: wsabi_options,

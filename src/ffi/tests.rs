@@ -92,6 +92,8 @@ const CALLS: &[Call] = &calls! {
     Options: wsabi_options_set_compression_takeover(handle, 1, 1);
     Options: wsabi_options_set_max_connections(handle, 1);
     Options: wsabi_options_set_requests(handle, 1);
+    Options: wsabi_options_set_backlog(handle, 1);
+    Options: wsabi_options_set_reuse_port(handle, 0);
     Options: wsabi_options_set_basic_auth(handle, c"a:b".as_ptr(), 3);
     Options: wsabi_options_set_proxy(handle, c"a".as_ptr(), 1);
     Options: wsabi_options_set_max_redirects(handle, 1);
@@ -138,6 +140,7 @@ const CALLS: &[Call] = &calls! {
     Socket: wsabi_socket_stats(handle, &mut empty_stats());
 
     Server: wsabi_server_port(handle);
+    Server: wsabi_server_set_tls(handle, 0);
     Server: wsabi_server_close(handle);
 
     Request: wsabi_request_target(handle, null_mut(), 0);

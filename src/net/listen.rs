@@ -1,7 +1,7 @@
 //! Listening sockets.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 #[cfg(unix)]
 use std::path::Path;
 
@@ -29,32 +29,50 @@ pub struct NamedListener {
     identity: Option<(u64, u64)>,
 }
 
-/// As many connections as the system lets wait.
-const BACKLOG: i32 = 4096;
+/// How a listening socket is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening {
+    /// How many connections may wait to be accepted. The system has a limit of its own.
+    pub backlog: u32,
+    /// Whether other sockets may listen on the same port (SO_REUSEPORT).
+    pub reuse_port: bool,
+}
 
 impl Accepting {
-    /// Listens on an address; port 0: any free one.
-    pub fn tcp(address: SocketAddr) -> io::Result<Self> {
+    /// Listens on an address; port 0: any free one. All addresses of IPv6 are those of IPv4, too.
+    pub fn tcp(address: SocketAddr, listening: Listening) -> io::Result<Self> {
         let kind = Type::STREAM;
         let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
         // A restarted server gets its port back at once. On Windows the option means that others
         // may take the port over.
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
+        #[cfg(unix)]
+        if listening.reuse_port {
+            set_reuse_port(&socket)?;
+        }
+        if address.ip() == Ipv6Addr::UNSPECIFIED {
+            // The default differs from system to system. OpenBSD knows no other than its own.
+            let _ = socket.set_only_v6(false);
+        }
         socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
+        socket.listen(listening.backlog())?;
         socket.set_nonblocking(true)?;
         Ok(Self::Tcp(TcpListener::from_std(socket.into())))
     }
 
     /// Listens on a path that does not exist, or is a socket where nobody listens any more.
     #[cfg(unix)]
-    pub fn unix(path: &Path) -> io::Result<Self> {
+    pub fn unix(path: &Path, listening: Listening) -> io::Result<Self> {
         if is_socket(path) && nobody_listens(path) {
             std::fs::remove_file(path)?;
         }
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&socket2::SockAddr::unix(path)?)?;
+        socket.listen(listening.backlog())?;
+        socket.set_nonblocking(true)?;
         Ok(Self::Unix(NamedListener {
-            listener: mio::net::UnixListener::bind(path)?,
+            listener: mio::net::UnixListener::from_std(socket.into()),
             path: path.to_owned(),
             identity: identity(path),
         }))
@@ -69,19 +87,17 @@ impl Accepting {
         }
     }
 
-    /// The next connection that waits.
-    pub fn accept(&self) -> io::Result<Stream> {
+    /// The next connection that waits, and from where it is, unless it is on this machine.
+    pub fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
-                log::debug!("a connection came from {address}");
-                Ok(Stream::Tcp(stream))
+                Ok((Stream::Tcp(stream), Some(address)))
             }
             #[cfg(unix)]
             Self::Unix(named) => {
                 let (stream, _) = named.listener.accept()?;
-                log::debug!("a connection came to {}", named.path.display());
-                Ok(Stream::Unix(stream))
+                Ok((Stream::Unix(stream), None))
             }
         }
     }
@@ -94,6 +110,35 @@ impl Accepting {
             Self::Unix(named) => &mut named.listener,
         }
     }
+}
+
+impl Listening {
+    /// Whether the system has SO_REUSEPORT.
+    pub const CAN_REUSE_PORT: bool =
+        cfg!(unix) && !cfg!(any(target_os = "solaris", target_os = "illumos"));
+
+    fn backlog(self) -> i32 {
+        i32::try_from(self.backlog).unwrap_or(i32::MAX)
+    }
+}
+
+impl Default for Listening {
+    fn default() -> Self {
+        Self {
+            backlog: 4096,
+            reuse_port: false,
+        }
+    }
+}
+
+#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+fn set_reuse_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(any(target_os = "solaris", target_os = "illumos"))]
+fn set_reuse_port(_socket: &Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(unix)]
@@ -165,9 +210,13 @@ mod tests {
         }
     }
 
+    fn listen(path: &Path) -> io::Result<Accepting> {
+        Accepting::unix(path, Listening::default())
+    }
+
     fn is_refused_and_left_alone(path: &Path) {
         let before = fs::symlink_metadata(path).unwrap().file_type();
-        let error = Accepting::unix(path).err().expect("the path is in use");
+        let error = listen(path).err().expect("the path is in use");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert_eq!(fs::symlink_metadata(path).unwrap().file_type(), before);
     }
@@ -177,7 +226,7 @@ mod tests {
         let directory = Directory::new("left-over");
         let path = directory.socket();
         drop(UnixListener::bind(&path).unwrap());
-        let accepting = Accepting::unix(&path).unwrap();
+        let accepting = listen(&path).unwrap();
         std::os::unix::net::UnixStream::connect(&path).unwrap();
         drop(accepting);
         assert!(!path.exists());
@@ -249,14 +298,14 @@ mod tests {
     fn what_took_the_place_of_a_listeners_path_is_left_alone() {
         let directory = Directory::new("replaced");
         let path = directory.socket();
-        let accepting = Accepting::unix(&path).unwrap();
+        let accepting = listen(&path).unwrap();
         fs::remove_file(&path).unwrap();
         fs::write(&path, "precious").unwrap();
         drop(accepting);
         assert!(path.exists());
 
         fs::remove_file(&path).unwrap();
-        let accepting = Accepting::unix(&path).unwrap();
+        let accepting = listen(&path).unwrap();
         // Renamed, so that the next one cannot get the same inode.
         fs::rename(&path, directory.0.join("renamed")).unwrap();
         let _successor = UnixListener::bind(&path).unwrap();

@@ -8,7 +8,7 @@ pub mod tls;
 mod transport;
 mod url;
 
-pub use listen::Accepting;
+pub use listen::{Accepting, Listening};
 pub use proxy::{Proxy, ProxyChoice};
 pub use resolve::Resolver;
 pub use tcp::{Progress, Race};

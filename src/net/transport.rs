@@ -2,7 +2,7 @@
 //! writes.
 
 use std::io::{self, IoSlice, Read};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::OnceLock;
 
 use mio::Interest;
@@ -178,9 +178,7 @@ impl Transport {
     /// The address of the other end, for a person.
     pub fn peer_address(&self) -> String {
         match &self.stream {
-            Stream::Tcp(stream) => stream
-                .peer_addr()
-                .map_or_else(|_| String::new(), |address| address.to_string()),
+            Stream::Tcp(stream) => tcp_address(stream.peer_addr()),
             #[cfg(unix)]
             Stream::Unix(stream) => unix_address(stream.peer_addr()),
         }
@@ -189,9 +187,7 @@ impl Transport {
     /// The address of this end, for a person.
     pub fn local_address(&self) -> String {
         match &self.stream {
-            Stream::Tcp(stream) => stream
-                .local_addr()
-                .map_or_else(|_| String::new(), |address| address.to_string()),
+            Stream::Tcp(stream) => tcp_address(stream.local_addr()),
             #[cfg(unix)]
             Stream::Unix(stream) => unix_address(stream.local_addr()),
         }
@@ -226,6 +222,12 @@ impl Stream {
         };
         registry.register(source, token, Interest::READABLE | Interest::WRITABLE)
     }
+}
+
+/// An address of IPv4 as such, also where a socket of IPv6 has taken the connection.
+fn tcp_address(address: io::Result<SocketAddr>) -> String {
+    let address = address.map(|it| SocketAddr::new(it.ip().to_canonical(), it.port()));
+    address.map_or_else(|_| String::new(), |it| it.to_string())
 }
 
 #[cfg(unix)]

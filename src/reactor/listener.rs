@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use mio::event::Source;
 
+use super::entrance::Entrance;
 use super::link::Link;
 use super::request::Request;
 use super::settings::Settings;
 use crate::delivery::Handler;
-use crate::net::tls::ServerConfig;
-use crate::net::{Accepting, Stream};
+use crate::net::Stream;
 
 /// Makes a handler for what it concerns.
 type NewHandler<T> = Box<dyn Fn(&Arc<T>) -> Arc<dyn Handler> + Send + Sync>;
@@ -33,8 +33,7 @@ pub struct Acceptor {
     pub settings: Arc<Settings>,
     /// "ws" or "wss".
     pub scheme: &'static str,
-    /// Of a server of wss.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub entrance: Arc<Entrance>,
     pub welcome: Welcome,
     connections: AtomicU32,
 }
@@ -47,7 +46,6 @@ pub struct Seat {
 /// A listening socket in a worker.
 pub struct Listener {
     pub acceptor: Arc<Acceptor>,
-    socket: Accepting,
     /// Whether events come.
     is_watched: bool,
     /// The system is out of descriptors or memory: trying again before this would only spin.
@@ -57,6 +55,8 @@ pub struct Listener {
 }
 
 const RETRY: Duration = Duration::from_millis(100);
+/// So that a flood of connections leaves time for those that are there.
+const ACCEPTS_PER_TURN: usize = 64;
 
 impl Acceptor {
     /// Of a server that nobody has come to.
@@ -64,14 +64,14 @@ impl Acceptor {
         server: u64,
         settings: Arc<Settings>,
         scheme: &'static str,
-        tls: Option<Arc<ServerConfig>>,
+        entrance: Arc<Entrance>,
         welcome: Welcome,
     ) -> Self {
         Self {
             server,
             settings,
             scheme,
-            tls,
+            entrance,
             welcome,
             connections: AtomicU32::new(0),
         }
@@ -99,52 +99,72 @@ impl Drop for Seat {
 }
 
 impl Listener {
-    /// Of a socket that listens already.
-    pub fn new(socket: Accepting, acceptor: Arc<Acceptor>) -> Self {
+    /// At the entrance of this server.
+    pub fn new(acceptor: Arc<Acceptor>) -> Self {
         Self {
             acceptor,
-            socket,
             is_watched: false,
             retry_at: None,
             armed: None,
         }
     }
 
-    /// Accepts what waits. `register` asks for the events of the socket, with the first call.
+    /// Accepts what waits, at most [`ACCEPTS_PER_TURN`]. `register` asks for the events of the
+    /// socket, with the first call. True: more may wait, and no event will say so.
     pub fn accept(
         &mut self,
         now: Instant,
         register: impl FnOnce(&mut dyn Source) -> io::Result<()>,
         mut each: impl FnMut(Stream),
-    ) {
+    ) -> bool {
         self.retry_at = None;
+        let entrance = Arc::clone(&self.acceptor.entrance);
         if !self.is_watched {
-            if let Err(error) = register(self.socket.source()) {
-                log::warn!("watching a server is put off for {RETRY:?}: {error}");
-                self.retry_at = Some(now + RETRY);
-                return;
+            match entrance.with_socket(|it| register(it.source())) {
+                None => return false,
+                Some(Ok(())) => self.is_watched = true,
+                Some(Err(error)) => {
+                    log::warn!("watching a server is put off for {RETRY:?}: {error}");
+                    self.retry_at = Some(now + RETRY);
+                    return false;
+                }
             }
-            self.is_watched = true;
         }
-        loop {
-            match self.socket.accept() {
-                Ok(stream) => each(stream),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if is_of_one_connection(&error) => {
+        for _ in 0..ACCEPTS_PER_TURN {
+            // Whoever hears of it in the log may close the server: nothing is locked then.
+            match entrance.with_socket(|it| it.accept()) {
+                None => return false,
+                Some(Ok((stream, address))) => {
+                    match address {
+                        Some(address) => log::debug!("a connection came from {address}"),
+                        None => log::debug!("a connection came from this machine"),
+                    }
+                    each(stream);
+                }
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Some(Err(error)) if is_of_one_connection(&error) => {
                     log::debug!("a connection was gone before it was accepted: {error}");
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     log::warn!("accepting is put off for {RETRY:?}: {error}");
                     self.retry_at = Some(now + RETRY);
-                    return;
+                    return false;
                 }
             }
         }
+        true
     }
 
     /// When to call [`Self::accept`] though no event has come.
     pub fn deadline(&self) -> Option<Instant> {
         self.retry_at
+    }
+}
+
+impl Drop for Listener {
+    /// Nobody accepts any more, so that nobody is to wait for it.
+    fn drop(&mut self) {
+        self.acceptor.entrance.close();
     }
 }
 

@@ -6,6 +6,7 @@ mod alarm;
 mod command;
 mod compression;
 mod connection;
+mod entrance;
 mod link;
 mod listener;
 mod outbox;
@@ -16,6 +17,7 @@ mod worker;
 
 pub use command::{Command, Mailbox};
 pub use connection::Connection;
+pub use entrance::Entrance;
 pub use link::{Link, Outgoing, Stats};
 pub use listener::{Acceptor, Listener, Welcome};
 pub use outbox::ReadyState;

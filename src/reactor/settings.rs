@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::net::{ProxyChoice, tls};
+use crate::net::{Listening, ProxyChoice, tls};
 use crate::proto::deflate;
 
 /// The settings of a socket or of a server's sockets. Shared, never changed.
@@ -47,6 +47,8 @@ pub struct Settings {
     pub pong_timeout: Option<Duration>,
     /// How long no message may pass.
     pub idle_timeout: Option<Duration>,
+    /// How a server listens.
+    pub listening: Listening,
     /// Most connections that a server holds at a time; 0: no limit.
     pub max_connections: u32,
 }
@@ -84,6 +86,7 @@ impl Default for Settings {
             ping_interval: Some(Duration::from_secs(20)),
             pong_timeout: Some(Duration::from_secs(20)),
             idle_timeout: None,
+            listening: Listening::default(),
             max_connections: 0,
         }
     }

@@ -33,7 +33,7 @@ pub struct Worker {
     lent: Lent,
     live: Arc<LiveCount>,
     commands: Vec<Command>,
-    /// Connections that have more to read than one turn allows.
+    /// Connections that have more to read than one turn allows, and listeners with more to accept.
     unfinished: Vec<usize>,
     stopped: bool,
     /// The clock that makes the descriptor readable, once somebody watches that.
@@ -180,7 +180,10 @@ impl Worker {
 
     fn continue_unfinished(&mut self, now: Instant) {
         for slot in std::mem::take(&mut self.unfinished) {
-            self.with_connection(slot, now, Connection::turn);
+            match self.slots.get(slot) {
+                Some(Slot::Listener(_)) => self.accept(slot, now),
+                _ => self.with_connection(slot, now, Connection::turn),
+            }
         }
     }
 
@@ -269,6 +272,9 @@ impl Worker {
     }
 
     fn adopt(&mut self, connection: Box<Connection>, now: Instant) {
+        if connection.is_late() {
+            return;
+        }
         let link = Arc::clone(&connection.link);
         let slot = self.slots.insert(Slot::Connection(connection));
         link.slot.store(slot, std::sync::atomic::Ordering::Release);
@@ -291,7 +297,7 @@ impl Worker {
         let acceptor = Arc::clone(&listener.acceptor);
         let mut accepted: Vec<Stream> = Vec::new();
         let registry = self.poll.registry();
-        listener.accept(
+        let is_unfinished = listener.accept(
             now,
             |source| {
                 let registered = registry.register(source, token(slot, 0), Interest::READABLE);
@@ -305,6 +311,9 @@ impl Worker {
         );
         let deadline = listener.deadline();
         self.timers.arm(slot, deadline, &mut listener.armed);
+        if is_unfinished {
+            self.unfinished.push(slot);
+        }
         for stream in accepted {
             self.next_peer = (self.next_peer + 1) % self.peers.len();
             let peer = Arc::clone(&self.peers[self.next_peer]);

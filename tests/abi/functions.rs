@@ -106,6 +106,8 @@ functions! {
     options_set_tls_verify_dangerously: extern "C" fn(u64, i32) -> i32;
     options_set_tls_resumption: extern "C" fn(u64, i32) -> i32;
     options_set_max_connections: extern "C" fn(u64, u32) -> i32;
+    options_set_backlog: extern "C" fn(u64, u32) -> i32;
+    options_set_reuse_port: extern "C" fn(u64, i32) -> i32;
     options_set_max_message: extern "C" fn(u64, u64) -> i32;
     options_set_max_buffered: extern "C" fn(u64, u64) -> i32;
     options_set_max_frame: extern "C" fn(u64, u64) -> i32;
@@ -144,6 +146,7 @@ functions! {
     server_listen:
         unsafe extern "C" fn(u64, *const u8, usize, u64, *mut c_void, *mut u64) -> i32;
     server_port: extern "C" fn(u64) -> i32;
+    server_set_tls: extern "C" fn(u64, u64) -> i32;
     server_close: extern "C" fn(u64) -> i32;
 }
 

@@ -15,7 +15,7 @@ pub use delivery::{Delivery, differs, in_every_other_delivery};
 pub use events::{Close, Events, Seen};
 pub use functions::{Stats, functions};
 pub use log::{start_log, take_log};
-pub use objects::{Client, Options, Runtime, Socket};
+pub use objects::{Client, Options, Runtime, Server, Socket};
 
 pub const OK: i32 = 0;
 pub const ERR_ARGUMENT: i32 = -1;
@@ -49,6 +49,7 @@ pub const FACT_URL: i32 = 1;
 pub const FACT_SUBPROTOCOL: i32 = 2;
 pub const FACT_EXTENSIONS: i32 = 3;
 pub const FACT_PEER_ADDRESS: i32 = 4;
+pub const FACT_LOCAL_ADDRESS: i32 = 5;
 pub const FACT_TLS_VERSION: i32 = 6;
 pub const FACT_TLS_CIPHER: i32 = 7;
 pub const FACT_RESPONSE_BODY: i32 = 8;

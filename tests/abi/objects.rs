@@ -10,12 +10,26 @@ pub struct Runtime(u64, Option<Pump>);
 
 impl Runtime {
     pub fn new() -> Self {
+        Self::with_threads(1)
+    }
+
+    /// With so many threads, unless it is to have none.
+    pub fn with_threads(threads: u32) -> Self {
         let delivery = Delivery::of_tests();
-        let (threads, on_poll) = (delivery.threads(), i32::from(delivery.is_polled()));
+        let threads = threads * delivery.threads();
+        let on_poll = i32::from(delivery.is_polled());
         let mut handle = 0;
         // SAFETY: the result is written to `handle`.
         expect_ok(unsafe { (functions().runtime_new)(threads, on_poll, &raw mut handle) });
         Self(handle, Pump::start(handle, delivery))
+    }
+
+    /// One that does nothing, since it has no threads and nobody polls it.
+    pub fn at_rest() -> Self {
+        let mut handle = 0;
+        // SAFETY: the result is written to `handle`.
+        expect_ok(unsafe { (functions().runtime_new)(0, 1, &raw mut handle) });
+        Self(handle, None)
     }
 
     /// Connects, and waits for nothing.
@@ -282,6 +296,10 @@ pub struct Server {
 impl Server {
     pub fn close(&self) -> i32 {
         (functions().server_close)(self.handle)
+    }
+
+    pub fn set_tls(&self, options: &Options) -> i32 {
+        (functions().server_set_tls)(self.handle, options.0)
     }
 }
 

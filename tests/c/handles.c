@@ -72,6 +72,8 @@ CALL(set_tls_resumption, wsabi_options_set_tls_resumption(handle, 1))
 CALL(set_tls_key_log, wsabi_options_set_tls_key_log(handle, 0))
 CALL(set_requests, wsabi_options_set_requests(handle, 1))
 CALL(set_max_connections, wsabi_options_set_max_connections(handle, 1))
+CALL(set_backlog, wsabi_options_set_backlog(handle, 1))
+CALL(set_reuse_port, wsabi_options_set_reuse_port(handle, 0))
 CALL(set_compression, wsabi_options_set_compression(handle, 1))
 CALL(set_compression_min, wsabi_options_set_compression_min(handle, 1))
 CALL(set_compression_level, wsabi_options_set_compression_level(handle, 1))
@@ -99,6 +101,7 @@ CALL(response_header, wsabi_socket_response_header(handle, "X", 1, NULL, 0))
 CALL(socket_stats, wsabi_socket_stats(handle, &stats))
 
 CALL(server_port, wsabi_server_port(handle))
+CALL(server_set_tls, wsabi_server_set_tls(handle, 0))
 CALL(server_close, wsabi_server_close(handle))
 
 CALL(request_target, wsabi_request_target(handle, NULL, 0))
@@ -162,6 +165,8 @@ static const struct {
     {"set_tls_key_log", OPTIONS, 0, set_tls_key_log},
     {"set_max_connections", OPTIONS, 0, set_max_connections},
     {"set_requests", OPTIONS, 0, set_requests},
+    {"set_backlog", OPTIONS, 0, set_backlog},
+    {"set_reuse_port", OPTIONS, 0, set_reuse_port},
     {"set_compression", OPTIONS, 0, set_compression},
     {"set_compression_min", OPTIONS, 0, set_compression_min},
     {"set_compression_level", OPTIONS, 0, set_compression_level},
@@ -187,6 +192,7 @@ static const struct {
     {"response_header", SOCKET, 0, response_header},
     {"stats", SOCKET, 0, socket_stats},
     {"server_port", SERVER, 0, server_port},
+    {"server_set_tls", SERVER, 0, server_set_tls},
     {"server_close", SERVER, 0, server_close},
     {"request_target", REQUEST, 0, request_target},
     {"request_header", REQUEST, 0, request_header},

@@ -148,6 +148,12 @@ static void text_and_number_arguments(wsabi_options options)
     REFUSED(WSABI_ERR_ARGUMENT, "", wsabi_options_set_user_agent(options, "a", huge[0]));
     REFUSED(WSABI_ERR_ARGUMENT, "max_message", wsabi_options_set_max_message(options, 0));
     REFUSED(WSABI_ERR_ARGUMENT, "max_buffered", wsabi_options_set_max_buffered(options, 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "backlog", wsabi_options_set_backlog(options, 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "2", wsabi_options_set_reuse_port(options, 2));
+    REFUSED(WSABI_ERR_ARGUMENT, "-1", wsabi_options_set_reuse_port(options, -1));
+    CHECK_OK(wsabi_options_set_backlog(options, UINT32_MAX));
+    CHECK_OK(wsabi_options_set_reuse_port(options, 1));
+    CHECK_OK(wsabi_options_set_reuse_port(options, 0));
 }
 
 static void compression_arguments(wsabi_options options)

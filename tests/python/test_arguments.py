@@ -124,6 +124,8 @@ class Constructors(support.TestCase):
             pong_timeout=1,
             idle_timeout=0,
             max_connections=5,
+            backlog=10,
+            reuse_port=True,
             tls_ca=IDENTITY,
             tls_extra_ca=IDENTITY,
             tls_identity=(IDENTITY, IDENTITY),

@@ -119,6 +119,33 @@ class ClientCertificates(TlsTestCase):
         self.assertEnds(ws)
 
 
+class Renewal(TlsTestCase):
+    def test_a_server_may_become_somebody_else_while_it_runs(self) -> None:
+        server = wsabi.Server(
+            "wss://127.0.0.1:0/", runtime=self.runtime, tls_identity=identity("elsewhere")
+        )
+        url = f"wss://localhost:{server.port}/"
+        elsewhere = certificate("elsewhere", "ca")
+        before, _ = self.connect_recorded(
+            url, tls_ca=elsewhere, tls_server_name="elsewhere.example"
+        )
+        server.set_tls(tls_identity=identity(), tls_client_ca=self.ca)
+        sentence = self.failure(url, tls_ca=self.ca)
+        self.assertTrue(sentence.startswith("certificate demanded: "), sentence)
+        after, _ = self.connect_recorded(url, tls_ca=self.ca, tls_identity=identity())
+        self.assertIs(before.ready_state, wsabi.ReadyState.OPEN)
+        with self.assertRaises(wsabi.ArgumentError):
+            server.set_tls(tls_identity=("", ""))
+        before.close()
+        after.close()
+        self.assertEnds(before, after)
+
+    def test_a_server_without_tls_cannot(self) -> None:
+        with self.assertRaises(wsabi.Error) as caught:
+            self.echo_server().set_tls(tls_identity=identity())
+        self.assertEqual(caught.exception.status, wsabi.Status.STATE)
+
+
 class Plain(TlsTestCase):
     def test_a_server_of_wss_has_to_be_somebody(self) -> None:
         with self.assertRaises(wsabi.ArgumentError) as caught:

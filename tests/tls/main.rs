@@ -9,6 +9,7 @@ mod ends;
 mod nginx;
 mod openssl;
 mod programs;
+mod reload;
 mod server;
 mod settings;
 mod stream;

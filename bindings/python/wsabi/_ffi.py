@@ -187,6 +187,8 @@ wsabi_options_set_compression_window = _declare("wsabi_options_set_compression_w
 wsabi_options_set_compression_takeover = _declare("wsabi_options_set_compression_takeover", c_int32, [c_uint64, c_int32, c_int32], _check)
 wsabi_options_set_max_connections = _declare("wsabi_options_set_max_connections", c_int32, [c_uint64, c_uint32], _check)
 wsabi_options_set_requests = _declare("wsabi_options_set_requests", c_int32, [c_uint64, c_int32], _check)
+wsabi_options_set_backlog = _declare("wsabi_options_set_backlog", c_int32, [c_uint64, c_uint32], _check)
+wsabi_options_set_reuse_port = _declare("wsabi_options_set_reuse_port", c_int32, [c_uint64, c_int32], _check)
 
 wsabi_options_set_tls_ca = _declare("wsabi_options_set_tls_ca", c_int32, [c_uint64, c_char_p, c_size_t], _check)
 wsabi_options_add_tls_ca = _declare("wsabi_options_add_tls_ca", c_int32, [c_uint64, c_char_p, c_size_t], _check)
@@ -221,6 +223,7 @@ wsabi_socket_stats = _declare("wsabi_socket_stats", c_int32, [c_uint64, POINTER(
 
 wsabi_server_listen = _declare("wsabi_server_listen", c_int32, [c_uint64, c_char_p, c_size_t, c_uint64, c_void_p, POINTER(c_uint64)], _check)
 wsabi_server_port = _declare("wsabi_server_port", c_int32, [c_uint64], _check)
+wsabi_server_set_tls = _declare("wsabi_server_set_tls", c_int32, [c_uint64, c_uint64], _check)
 wsabi_server_close = _declare("wsabi_server_close", c_int32, [c_uint64], _check)
 
 wsabi_request_target = _declare("wsabi_request_target", c_int64, [c_uint64, c_char_p, c_size_t], _check)

@@ -60,6 +60,10 @@ class Options(TypedDict, total=False):
     """How long no message may pass: off."""
     max_connections: int
     """A server's connections at a time; 0: no limit."""
+    backlog: int
+    """How many connections may wait until a server accepts them: 4096, or the system's limit."""
+    reuse_port: bool
+    """Whether several servers, also of several processes, may listen on one port: they may not."""
     tls_ca: str
     """The authorities that a client trusts, in PEM: those of the system."""
     tls_extra_ca: str
@@ -212,6 +216,8 @@ _SETTERS: dict[str, Callable[[int, str, Any], None]] = {
     "pong_timeout": _set_time(_ffi.wsabi_options_set_pong_timeout_ms),
     "idle_timeout": _set_time(_ffi.wsabi_options_set_idle_timeout_ms),
     "max_connections": _set_number(_ffi.wsabi_options_set_max_connections, bits=32),
+    "backlog": _set_number(_ffi.wsabi_options_set_backlog, bits=32),
+    "reuse_port": _set_flag(_ffi.wsabi_options_set_reuse_port),
     "tls_ca": _set_text(_ffi.wsabi_options_set_tls_ca),
     "tls_extra_ca": _set_text(_ffi.wsabi_options_add_tls_ca),
     "tls_identity": _set_two_texts(_ffi.wsabi_options_set_tls_identity),

@@ -18,7 +18,7 @@ from wsabi._endpoint import (
     PongHandler,
 )
 from wsabi._errors import HandleError
-from wsabi._options import Headers, Options
+from wsabi._options import Headers, Options, template
 from wsabi._runtime import Runtime, default_runtime
 from wsabi._socket import WebSocket
 
@@ -65,6 +65,25 @@ class Server(Endpoint):
         )
         self._start(_ffi.wsabi_server_listen, url, subprotocols, headers, None, options)
         self.port: int = _ffi.wsabi_server_port(self._handle)
+
+    def set_tls(
+        self,
+        *,
+        tls_identity: tuple[str, str],
+        tls_client_ca: str = "",
+        tls_resumption: bool = True,
+        tls_key_log: bool = False,
+    ) -> None:
+        """Gives a server of `wss://` another identity, such as a renewed certificate, for the
+        connections that come from now on; and what else TLS does there, as in the options."""
+        options: Options = {
+            "tls_identity": tls_identity,
+            "tls_client_ca": tls_client_ca,
+            "tls_resumption": tls_resumption,
+            "tls_key_log": tls_key_log,
+        }
+        with template((), (), None, options) as settings:
+            _ffi.wsabi_server_set_tls(self._handle, settings)
 
     def close(self) -> None:
         """Stops listening, and closes the connections with code 1001. Does not wait."""

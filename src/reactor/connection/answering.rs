@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Connection, Context, Phase, Side};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::net::tls::{self, Peer, Session};
 use crate::proto::deflate::{self, Agreed};
 use crate::proto::handshake::{Refusal, Upgrade};
@@ -22,10 +22,10 @@ impl Connection {
             return Ok(());
         };
         let is_secure = self.transport.as_ref().is_some_and(|it| it.is_secure());
-        match &accepted.acceptor.tls {
+        match accepted.acceptor.entrance.tls() {
             Some(config) if !is_secure => {
-                let session = Session::server(Arc::clone(config))
-                    .map_err(|error| tls::explain(&error, "this end"))?;
+                let session =
+                    Session::server(config).map_err(|error| tls::explain(&error, "this end"))?;
                 self.begin_tls(session, Peer::Server, cx);
             }
             _ => {
@@ -116,6 +116,30 @@ impl Connection {
             return self.give_up(error);
         }
         self.open(agreed, used, len, cx);
+    }
+
+    /// Tells whoever speaks no TLS to a server of wss so, in the plain HTTP that it is most likely
+    /// to understand.
+    pub(super) fn answer_plainly(&self) {
+        let Some(transport) = self.transport.as_ref() else {
+            return;
+        };
+        if matches!(
+            (&self.side, &self.phase),
+            (Side::Server(_), Phase::Securing(_))
+        ) {
+            let sentence = "this port speaks TLS: wss:// or https://";
+            // What the system does not take at once is lost with the connection.
+            let _ = transport.write(&Refusal::malformed(sentence).response());
+        }
+    }
+
+    /// Notes why somebody who came never got to be a socket, of which no handler hears.
+    pub(super) fn note_loss(&self, error: &Error) {
+        if matches!(self.side, Side::Server(_)) && !self.is_established() {
+            let address = self.link.facts.lock().peer_address.clone();
+            log::debug!("a connection from {address} never opened: {error}");
+        }
     }
 
     /// Answers a request that is not for us, and leaves.

@@ -76,6 +76,9 @@ impl Connection {
             // A last Close frame may wait; what the system does not take now is lost.
             self.link.attend();
         }
+        if let Some(error) = &ending.error {
+            self.note_loss(error);
+        }
         if let Some((cause, delay)) = self.plan_retry(&ending)
             && self.link.reconnect()
         {

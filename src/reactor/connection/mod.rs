@@ -336,6 +336,14 @@ impl Connection {
         matches!(self.phase, Phase::Over)
     }
 
+    /// Whether its server was closed while it was on its way here.
+    pub fn is_late(&self) -> bool {
+        match &self.side {
+            Side::Client(_) => false,
+            Side::Server(accepted) => accepted.acceptor.entrance.is_closed(),
+        }
+    }
+
     /// The server that accepted it.
     pub fn server_id(&self) -> Option<u64> {
         match &self.side {

@@ -123,7 +123,11 @@ impl Connection {
         let error = match ending {
             tls::Ending::CloseNotify => self.end_of_stream(),
             tls::Ending::Failed(error) => {
-                self.is_hopeless = Fault::of(&error).is_permanent();
+                let fault = Fault::of(&error);
+                self.is_hopeless = fault.is_permanent();
+                if fault == Fault::NotTls {
+                    self.answer_plainly();
+                }
                 tls::explain(&error, &self.peer_name())
             }
         };
