@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::chunk::{CHUNK, Chunk};
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::net::Transport;
@@ -83,19 +84,6 @@ pub struct Wishes {
     pub broken: Option<Error>,
 }
 
-/// Bytes to be written.
-#[derive(Default)]
-pub struct Chunk {
-    pub bytes: Buffer,
-    /// The bytes are what the system is to get: under TLS, records.
-    pub is_sealed: bool,
-    /// The bytes of payload among them, as the application counts.
-    pub payload: u64,
-}
-
-/// What waits is kept in chunks of this size: one is still in the cache when the system copies
-/// it, and becomes free for what comes behind it as soon as it is written.
-pub const CHUNK: usize = 128 << 10;
 /// Behind so many waiting bytes, only the latest ping is answered.
 const MUCH: usize = 64 << 10;
 /// How long a list of chunks a connection may keep that has none.
@@ -259,7 +247,7 @@ impl Outbox {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.front.bytes.is_empty()
+        self.front.is_empty()
             && self.middle.is_empty()
             && self.back.bytes.is_empty()
             && !self.writing
@@ -276,7 +264,7 @@ impl Outbox {
         if self.writing || self.blocked || self.transport.is_none() {
             return false;
         }
-        if self.front.bytes.is_empty() {
+        if self.front.is_empty() {
             match self.middle.pop_front() {
                 Some(next) => {
                     let written = std::mem::replace(&mut self.front, next);
@@ -285,7 +273,7 @@ impl Outbox {
                 None => std::mem::swap(&mut self.front, &mut self.back),
             }
         }
-        !self.front.bytes.is_empty() || self.tls_has_outgoing()
+        !self.front.is_empty() || self.tls_has_outgoing()
     }
 
     /// Whether TLS itself has something to be written.
@@ -399,25 +387,6 @@ impl Outbox {
     }
 }
 
-impl Chunk {
-    /// Takes bytes off the front. Returns for how many bytes of payload they count.
-    fn consume(&mut self, len: usize) -> u64 {
-        let before = self.bytes.len();
-        self.bytes.consume(len);
-        let left = self.bytes.len();
-        // Headers and compression are spread evenly over the payload.
-        let payload = if left == 0 {
-            self.is_sealed = false;
-            0
-        } else {
-            (u128::from(self.payload) * left as u128 / before as u128) as u64
-        };
-        let consumed = self.payload - payload;
-        self.payload = payload;
-        consumed
-    }
-}
-
 /// Puts the memory of written chunks back.
 fn give_back<const N: usize>(pool: &Mutex<Pool>, written: [Chunk; N]) {
     for Chunk { bytes, .. } in written {
@@ -491,15 +460,5 @@ mod tests {
         assert!(written.starts_with(b"\x82\x06before\x82\x7f"));
         assert!(written.ends_with(b"\x07\x07\x82\x05after"));
         assert_eq!(written.len(), 8 + 10 + 3 * CHUNK + 7);
-    }
-
-    #[test]
-    fn a_compressed_payload_counts_down_with_its_bytes() {
-        let mut chunk = Chunk::default();
-        chunk.bytes.append(&[0; 100]).unwrap();
-        chunk.payload = 1000;
-        assert_eq!(chunk.consume(50), 500);
-        assert_eq!(chunk.consume(49), 490);
-        assert_eq!(chunk.consume(1), 10);
     }
 }

@@ -9,7 +9,8 @@ use super::Link;
 use crate::error::{Error, Result};
 use crate::net::Transport;
 use crate::proto::{Encoding, Refused};
-use crate::reactor::outbox::{CHUNK, Chunk, Outbox};
+use crate::reactor::chunk::{CHUNK, Chunk};
+use crate::reactor::outbox::Outbox;
 
 impl Link {
     /// Writes what waits, until nothing does, the system takes no more, or `times` writes were
@@ -56,7 +57,7 @@ impl Link {
         while !encoding.is_done() && !out.blocked && out.wishes.broken.is_none() {
             out.unblocked = false;
             let result = MutexGuard::unlocked(out, || {
-                if front.bytes.is_empty() {
+                if front.is_empty() {
                     encode(&mut encoding, CHUNK, &mut front)
                         .map_err(|cause| io::Error::other(cause.error(CHUNK)))?;
                 }
@@ -87,7 +88,7 @@ impl Link {
             transport.seal(&mut front.bytes, &self.mailbox.buffers)?;
             front.is_sealed = true;
         }
-        transport.write(front.bytes.bytes())
+        transport.write(front.wire())
     }
 
     /// Takes note of how a write went.
@@ -98,7 +99,7 @@ impl Link {
         result: io::Result<usize>,
     ) {
         let written = *result.as_ref().unwrap_or(&0);
-        let partial = written < front.bytes.len();
+        let partial = written < front.len();
         out.written(front, written);
         match result {
             Ok(_) => out.blocked = partial && !out.unblocked,
