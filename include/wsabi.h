@@ -1510,6 +1510,92 @@ int32_t wsabi_server_set_tls(wsabi_server server, wsabi_options options);
 int32_t wsabi_server_close(wsabi_server server);
 
 /* ======================================================================
+ * Publishing: one message to many sockets of a server.
+ *
+ * A server's socket subscribes to topics, which are names that the
+ * application chooses: rooms, channels, symbols. It leaves them by itself
+ * when it closes, and a topic without subscribers takes no memory.
+ * ====================================================================== */
+
+/** A subscriber without room is skipped. */
+#define WSABI_SLOW_SKIP 0
+
+/** A subscriber without room is closed. */
+#define WSABI_SLOW_CLOSE 1
+
+/**
+ * Sends one message to every socket of a server that subscribes to a topic.
+ * Returns how many took it, which may be 0.
+ *
+ * - topic, topic_len: as of wsabi_socket_subscribe. NULL, with a length of
+ *   0: to every open socket of the server, whatever it subscribes to.
+ * - type: WSABI_TEXT or WSABI_BINARY; WSABI_PLAIN can be or-ed into it.
+ * - data, len: the payload, which is copied.
+ *
+ * The message is framed once, and compressed once for each size of window
+ * that the subscribers have agreed on. This only queues it: the threads of
+ * the runtime write it to the network, so that nobody waits for a
+ * subscriber that is slow. What one thread publishes, and sends on single
+ * sockets, arrives in that order.
+ *
+ * Sockets that are closing do not take it. One for which more than
+ * wsabi_options_set_max_buffered would wait does not either; see
+ * wsabi_options_set_slow_subscribers. One that is being sent a message in
+ * pieces gets it behind the last piece; it is lost if the socket closes
+ * before that.
+ *
+ * WSABI_ERR_ARGUMENT: text that is not UTF-8, a topic of no or of more than
+ * 255 bytes, or a payload longer than wsabi_options_set_max_buffered.
+ */
+int64_t wsabi_server_publish(wsabi_server server,
+                             const char *topic,
+                             size_t topic_len,
+                             int32_t type,
+                             const void *data,
+                             size_t len);
+
+/**
+ * Has a server's socket get what the server publishes to a topic, from now
+ * until it closes: from OPEN on, also inside its handler. Subscribing again
+ * changes nothing.
+ *
+ * - topic, len: 1 to 255 bytes of UTF-8 without a NUL, told apart byte by
+ *   byte.
+ *
+ * - WSABI_ERR_STATE: before OPEN, or the socket subscribes to 1024 topics,
+ *   which is as many as it can.
+ * - WSABI_ERR_CLOSED: the socket is closing or closed.
+ * - WSABI_ERR_ARGUMENT: the topic is none, or the socket is a client's.
+ */
+int32_t wsabi_socket_subscribe(wsabi_socket socket,
+                               const char *topic,
+                               size_t len);
+
+/**
+ * Ends a subscription. WSABI_OK also where there is none, or no longer.
+ *
+ * WSABI_ERR_ARGUMENT as for wsabi_socket_subscribe.
+ */
+int32_t wsabi_socket_unsubscribe(wsabi_socket socket,
+                                 const char *topic,
+                                 size_t len);
+
+/**
+ * Sets what happens to a subscriber for which more than
+ * wsabi_options_set_max_buffered would wait with a message that is
+ * published.
+ *
+ * - WSABI_SLOW_SKIP, the default: it does not get this message. DRAIN says
+ *   when there is room again, as after WSABI_ERR_BUFFER_FULL, so that the
+ *   application can send it what it has missed.
+ * - WSABI_SLOW_CLOSE: it does not get this message, and is closed as by
+ *   wsabi_socket_close, with code 1008 and the reason "too slow". One that
+ *   does not read at all is dropped after the close timeout.
+ */
+int32_t wsabi_options_set_slow_subscribers(wsabi_options options,
+                                           int32_t policy);
+
+/* ======================================================================
  * Request: a client asks a server for a WebSocket, and the application
  * decides.
  *

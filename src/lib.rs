@@ -23,7 +23,7 @@ mod threads;
 
 pub use delivery::{Event, Handler, MessageKind, Payload};
 pub use error::{Error, Result, Sentence};
-pub use options::Options;
+pub use options::{Options, SlowSubscribers};
 pub use request::Request;
 pub use runtime::{Delivery, Hook, Runtime, set_thread_hooks};
 pub use server::Server;

@@ -13,6 +13,7 @@ use tungstenite::http::{HeaderName, HeaderValue};
 use crate::error::{Error, Result};
 use crate::net::{Listening, ProxyChoice};
 use crate::proto::{deflate, handshake};
+pub use crate::reactor::SlowSubscribers;
 use crate::reactor::{Reconnect, Settings};
 
 /// Settings of sockets and servers, copied by each that is made with them.
@@ -237,6 +238,12 @@ impl Options {
         }
         self.edit().listening.reuse_port = on;
         Ok(())
+    }
+
+    /// Sets what happens to a subscriber that has no room for a published message. Default: it is
+    /// skipped.
+    pub fn set_slow_subscribers(&mut self, policy: SlowSubscribers) {
+        self.edit().slow_subscribers = policy;
     }
 
     pub(crate) fn settings(&self) -> &Arc<Settings> {

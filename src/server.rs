@@ -9,10 +9,10 @@ use crate::delivery::Handler;
 use crate::error::{Error, Result};
 use crate::net::{Accepting, Host, Listening, Url};
 use crate::options::Options;
-use crate::reactor::{Acceptor, Command, Entrance, Listener, Mailbox, Welcome};
+use crate::reactor::{Acceptor, Command, Entrance, Listener, Mailbox, Topics, Welcome};
 use crate::request::Request;
 use crate::runtime::Runtime;
-use crate::socket::Socket;
+use crate::socket::{Message, Socket};
 
 /// A listening server. Clones are the same server.
 #[derive(Clone)]
@@ -21,6 +21,7 @@ pub struct Server {
     port: u16,
     entrance: Arc<Entrance>,
     workers: Arc<[Arc<Mailbox>]>,
+    topics: Arc<Topics>,
 }
 
 impl Server {
@@ -74,6 +75,7 @@ impl Server {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let entrance = Arc::new(Entrance::new(socket, tls));
         let acceptor = Acceptor::new(id, settings, scheme, Arc::clone(&entrance), welcome);
+        let topics = Arc::clone(&acceptor.topics);
         let listener = Listener::new(Arc::new(acceptor));
         if !worker.push(Command::Listen(Box::new(listener))) {
             return Err(Error::Handle("the runtime has been freed".into()));
@@ -83,6 +85,7 @@ impl Server {
             port,
             entrance,
             workers: runtime.workers().into(),
+            topics,
         })
     }
 
@@ -95,6 +98,12 @@ impl Server {
     /// for the connections that begin from here on.
     pub fn set_tls(&self, options: &Options) -> Result<()> {
         self.entrance.set_tls(&options.settings().tls)
+    }
+
+    /// Sends a message to every socket that subscribes to the topic, or, without one, to every open
+    /// socket. Returns how many took it.
+    pub fn publish(&self, topic: Option<&str>, message: Message<'_>) -> Result<usize> {
+        self.topics.publish(topic, message.outgoing())
     }
 
     /// Stops accepting at once, and closes its sockets with 1001.

@@ -53,6 +53,10 @@ impl<'a> Message<'a> {
             ..self.0
         })
     }
+
+    pub(crate) fn outgoing(self) -> Outgoing<'a> {
+        self.0
+    }
 }
 
 /// Something known of a socket, as text.
@@ -158,6 +162,17 @@ impl Socket {
             return Err(Error::Argument(sentence.into()));
         }
         self.link.ping(data)
+    }
+
+    /// Has a server's socket get what the server publishes to this topic, of 1 to 255 bytes, until it
+    /// closes.
+    pub fn subscribe(&self, topic: &str) -> Result<()> {
+        self.link.subscribe(topic)
+    }
+
+    /// Ends a subscription, if there is one.
+    pub fn unsubscribe(&self, topic: &str) -> Result<()> {
+        self.link.unsubscribe(topic)
     }
 
     /// Begins the closing handshake; without a code, with an empty Close frame. Without effect on

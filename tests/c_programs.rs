@@ -76,6 +76,11 @@ fn compression_shrinks_what_goes_over_the_wire_and_nothing_else() {
 }
 
 #[test]
+fn what_is_published_reaches_its_subscribers_and_nobody_waits_for_the_slow() {
+    run_in_every_delivery("publish");
+}
+
+#[test]
 fn pings_are_sent_answered_and_missed() {
     run("keepalive");
 }

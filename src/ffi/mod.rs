@@ -87,6 +87,8 @@ pub mod facts;
 
 pub mod server;
 
+pub mod publish;
+
 pub mod request;
 
 mod callbacks;

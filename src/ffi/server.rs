@@ -162,7 +162,7 @@ pub extern "C" fn wsabi_server_close(server: wsabi_server) -> i32 {
 /// What the handle of a server stands for.
 pub(super) struct ServerEntry {
     pub(super) runtime: wsabi_runtime,
-    server: Server,
+    pub(super) server: Server,
 }
 
 /// What every socket of a server gets when it comes in.

@@ -14,6 +14,7 @@ use crate::ffi::facts::*;
 use crate::ffi::library::*;
 use crate::ffi::options::*;
 use crate::ffi::polling::*;
+use crate::ffi::publish::*;
 use crate::ffi::request::*;
 use crate::ffi::runtime::*;
 use crate::ffi::server::*;
@@ -98,6 +99,7 @@ const CALLS: &[Call] = &calls! {
     Options: wsabi_options_set_proxy(handle, c"a".as_ptr(), 1);
     Options: wsabi_options_set_max_redirects(handle, 1);
     Options: wsabi_options_set_reconnect(handle, 1, 2, 3);
+    Options: wsabi_options_set_slow_subscribers(handle, WSABI_SLOW_CLOSE);
     Options: wsabi_options_set_tls_ca(handle, IDENTITY.as_ptr().cast(), IDENTITY.len());
     Options: wsabi_options_add_tls_ca(handle, IDENTITY.as_ptr().cast(), IDENTITY.len());
     Options: wsabi_options_set_tls_identity(
@@ -138,9 +140,12 @@ const CALLS: &[Call] = &calls! {
     Socket: wsabi_socket_response_status(handle);
     Socket: wsabi_socket_response_header(handle, c"a".as_ptr(), 1, null_mut(), 0);
     Socket: wsabi_socket_stats(handle, &mut empty_stats());
+    Socket: wsabi_socket_subscribe(handle, c"a".as_ptr(), 1);
+    Socket: wsabi_socket_unsubscribe(handle, c"a".as_ptr(), 1);
 
     Server: wsabi_server_port(handle);
     Server: wsabi_server_set_tls(handle, 0);
+    Server: wsabi_server_publish(handle, null(), 0, WSABI_TEXT, null(), 0);
     Server: wsabi_server_close(handle);
 
     Request: wsabi_request_target(handle, null_mut(), 0);

@@ -10,6 +10,8 @@ pub const PROTOCOL_ERROR: u16 = 1002;
 pub const GOING_AWAY: u16 = 1001;
 /// Text that is not UTF-8.
 pub const INVALID_DATA: u16 = 1007;
+/// A peer that breaks a rule of this end.
+pub const POLICY_VIOLATION: u16 = 1008;
 /// A message over the limit.
 pub const TOO_BIG: u16 = 1009;
 /// A defect on this side.

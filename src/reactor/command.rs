@@ -85,12 +85,26 @@ impl Mailbox {
         if unheard.is_some() {
             return false;
         }
+        self.rouse();
+        true
+    }
+
+    /// Hands several commands over, and waking is done once. A worker that has ended drops them.
+    pub fn push_all(&self, pushed: &mut Vec<Command>) {
+        if let Some(commands) = &mut *self.commands.lock() {
+            commands.append(pushed);
+        }
+        pushed.clear();
+        self.rouse();
+    }
+
+    /// Wakes the worker if it sleeps.
+    fn rouse(&self) {
         if self.asleep.swap(false, Ordering::SeqCst) {
             // It cannot fail while the worker lives, and the caller may hold a lock, so that a log
             // handler must not run here.
             let _ = self.waker.wake();
         }
-        true
     }
 
     /// Takes all commands into `taken`, which is empty and keeps its memory for the next time.

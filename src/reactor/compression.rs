@@ -2,7 +2,7 @@
 //! lock is held while a message is compressed and queued, so that messages are queued in the
 //! order in which they were compressed; the I/O thread waits for it only where a handler sends.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -13,8 +13,9 @@ use crate::proto::{Buffer, Pool};
 /// Nothing, until permessage-deflate is agreed on.
 #[derive(Default)]
 pub struct Compression {
-    /// Whether there is a compressor: to be looked at without waiting for those who use it.
-    on: AtomicBool,
+    /// The window of the compressor, as a power of two; 0: there is none. To be looked at without
+    /// waiting for those who use it.
+    window_bits: AtomicU8,
     /// Apart, since most connections have none.
     half: Mutex<Option<Box<Half>>>,
 }
@@ -31,8 +32,8 @@ pub type Turn<'a> = MutexGuard<'a, Option<Box<Half>>>;
 impl Compression {
     /// Begins to compress, or not to, on a new connection.
     pub fn start(&self, deflater: Option<Deflater>) {
-        let is_on = deflater.is_some();
-        if !is_on && !self.is_on() {
+        let window_bits = deflater.as_ref().map_or(0, Deflater::window_bits);
+        if window_bits == 0 && !self.is_on() {
             return;
         }
         *self.half.lock() = deflater.map(|deflater| {
@@ -41,17 +42,30 @@ impl Compression {
                 output: Buffer::new(),
             })
         });
-        self.on.store(is_on, Ordering::Release);
+        self.window_bits.store(window_bits, Ordering::Release);
     }
 
     /// Whether messages are compressed.
     pub fn is_on(&self) -> bool {
-        self.on.load(Ordering::Acquire)
+        self.window_bits().is_some()
+    }
+
+    /// How far back a compressed message may refer, as a power of two, if messages are compressed.
+    pub fn window_bits(&self) -> Option<u8> {
+        match self.window_bits.load(Ordering::Acquire) {
+            0 => None,
+            bits => Some(bits),
+        }
     }
 
     /// Waits for the messages of other threads.
     pub fn turn(&self) -> Turn<'_> {
         self.half.lock()
+    }
+
+    /// The same, unless one is being compressed right now, or nothing is compressed.
+    pub fn free_turn(&self) -> Option<Turn<'_>> {
+        self.half.try_lock().filter(|half| half.is_some())
     }
 
     /// Gives memory back that an idle connection does not need. The next message then does not
@@ -86,6 +100,11 @@ impl Half {
                 })
             }
         }
+    }
+
+    /// A compressed message has been queued that is not of this compressor.
+    pub fn forget(&mut self) {
+        self.deflater.forget();
     }
 
     /// The message has been queued; or it has not, and no later one may refer to it.

@@ -11,6 +11,7 @@ use super::entrance::Entrance;
 use super::link::Link;
 use super::request::Request;
 use super::settings::Settings;
+use super::topics::Topics;
 use crate::delivery::Handler;
 use crate::net::Stream;
 
@@ -31,6 +32,7 @@ pub struct Acceptor {
     /// Distinct in the process.
     pub server: u64,
     pub settings: Arc<Settings>,
+    pub topics: Arc<Topics>,
     /// "ws" or "wss".
     pub scheme: &'static str,
     pub entrance: Arc<Entrance>,
@@ -69,6 +71,7 @@ impl Acceptor {
     ) -> Self {
         Self {
             server,
+            topics: Arc::new(Topics::new(Arc::clone(&settings))),
             settings,
             scheme,
             entrance,

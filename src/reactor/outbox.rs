@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::chunk::{CHUNK, Chunk};
+use super::chunk::{CHUNK, Chunk, Framed};
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::net::Transport;
@@ -61,6 +61,8 @@ pub struct Outbox {
     pub buffered: u64,
     /// The buffered amount at which the application wants a drain event.
     pub drain_at: Option<u64>,
+    /// What was published while a message was sent in pieces, and follows it.
+    deferred: Deferred,
     /// The pong that waits while the system takes nothing.
     pong: Option<Box<[u8]>>,
     /// The latest ping of the application or of the keepalive.
@@ -84,6 +86,19 @@ pub struct Wishes {
     pub broken: Option<Error>,
 }
 
+/// Messages that are to follow another one.
+#[derive(Default)]
+struct Deferred {
+    messages: Vec<Arc<Framed>>,
+    /// The memory that they take.
+    held: u64,
+}
+
+/// A published message of so many bytes is shared by those who send it; a smaller one is copied, so
+/// that it goes with others to the system.
+const SHARED: usize = 16 << 10;
+/// What a message takes besides its bytes, about.
+const OVERHEAD: u64 = 128;
 /// Behind so many waiting bytes, only the latest ping is answered.
 const MUCH: usize = 64 << 10;
 /// How long a list of chunks a connection may keep that has none.
@@ -109,6 +124,7 @@ impl Outbox {
             last_message: None,
             buffered: 0,
             drain_at: None,
+            deferred: Deferred::default(),
             pong: None,
             ping: None,
             wishes: Wishes::default(),
@@ -182,6 +198,40 @@ impl Outbox {
         self.append_with(piece.left(), payload, pool, |_, out| {
             piece.write(usize::MAX, out)
         })
+    }
+
+    /// Appends a message that other connections send as well.
+    pub fn append_framed(&mut self, message: &Arc<Framed>, pool: &Mutex<Pool>) -> Result<()> {
+        self.append_wire(message, pool)
+            .map_err(|_| Refused::Memory.error(message.payload))?;
+        self.accept(message.payload);
+        Ok(())
+    }
+
+    /// Keeps a message until the one that is being sent in pieces is complete.
+    pub fn defer(&mut self, message: &Arc<Framed>, settings: &Settings) -> Result<()> {
+        let deferred = &mut self.deferred;
+        let held = deferred.held + message.wire.len() as u64 + OVERHEAD;
+        if held > settings.max_buffered {
+            let sentence = "too much waits for the end of a message that is sent in pieces";
+            return Err(Error::BufferFull(sentence.into()));
+        }
+        let room = deferred.messages.try_reserve(1);
+        room.map_err(|_| Refused::Memory.error(message.payload))?;
+        deferred.messages.push(Arc::clone(message));
+        deferred.held = held;
+        Ok(())
+    }
+
+    /// The message that was sent in pieces is complete: takes what is to follow it.
+    pub fn take_deferred(&mut self) -> Vec<Arc<Framed>> {
+        std::mem::take(&mut self.deferred).messages
+    }
+
+    /// Whether nobody will write what waits unless the I/O thread is called.
+    pub fn needs_call(&self, is_current: bool) -> bool {
+        let is_awaited = self.called || self.corked && is_current;
+        !is_awaited && !self.blocked && !self.writing
     }
 
     /// Counts a payload as accepted.
@@ -267,6 +317,10 @@ impl Outbox {
         if self.front.is_empty() {
             match self.middle.pop_front() {
                 Some(next) => {
+                    let Ok(next) = self.own(next, pool) else {
+                        self.wishes.broken = Some(Refused::Memory.error(CHUNK));
+                        return false;
+                    };
                     let written = std::mem::replace(&mut self.front, next);
                     give_back(pool, [written]);
                 }
@@ -274,6 +328,19 @@ impl Outbox {
             }
         }
         !self.front.is_empty() || self.tls_has_outgoing()
+    }
+
+    /// What is to be written next of a chunk: all, unless it is to be sealed and not ours alone.
+    fn own(&mut self, mut next: Chunk, pool: &Mutex<Pool>) -> Result<Chunk, OutOfMemory> {
+        let is_secure = self.transport.as_ref().is_some_and(|it| it.is_secure());
+        if !is_secure || !next.is_shared() {
+            return Ok(next);
+        }
+        let own = next.split(pool)?;
+        if !next.is_empty() {
+            self.put_first(next)?;
+        }
+        Ok(own)
     }
 
     /// Whether TLS itself has something to be written.
@@ -340,8 +407,29 @@ impl Outbox {
         self.front = Chunk::default();
         self.middle = VecDeque::new();
         self.back = Chunk::default();
+        self.deferred = Deferred::default();
         self.pong = None;
         self.ping = None;
+    }
+
+    fn append_wire(
+        &mut self,
+        message: &Arc<Framed>,
+        pool: &Mutex<Pool>,
+    ) -> Result<(), OutOfMemory> {
+        let wire = &message.wire;
+        if wire.len() < SHARED {
+            self.make_room(wire.len(), pool)?;
+            self.back.bytes.append(wire.bytes())?;
+            self.back.payload += message.payload as u64;
+            return Ok(());
+        }
+        self.middle.try_reserve(2).map_err(|_| OutOfMemory)?;
+        if !self.back.is_empty() {
+            self.middle.push_back(std::mem::take(&mut self.back));
+        }
+        self.middle.push_back(Chunk::shared(message));
+        Ok(())
     }
 
     fn append_with(

@@ -51,6 +51,19 @@ pub struct Settings {
     pub listening: Listening,
     /// Most connections that a server holds at a time; 0: no limit.
     pub max_connections: u32,
+    /// What happens to a subscriber that has no room for a published message.
+    pub slow_subscribers: SlowSubscribers,
+}
+
+/// What happens to a subscriber that has no room for a published message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowSubscribers {
+    /// It does not get the message. A Drain event tells when there is room again.
+    #[default]
+    Skip,
+    /// It is closed with code 1008.
+    Close,
 }
 
 /// How a lost connection is made anew.
@@ -88,6 +101,7 @@ impl Default for Settings {
             idle_timeout: None,
             listening: Listening::default(),
             max_connections: 0,
+            slow_subscribers: SlowSubscribers::Skip,
         }
     }
 }

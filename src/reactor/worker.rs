@@ -18,7 +18,7 @@ use super::listener::Listener;
 use super::timers::Timers;
 use crate::delivery::Queue;
 use crate::net::{Resolver, Stream};
-use crate::proto::{Pool, Role};
+use crate::proto::Pool;
 
 /// Runs connections and listeners.
 pub struct Worker {
@@ -318,7 +318,8 @@ impl Worker {
             self.next_peer = (self.next_peer + 1) % self.peers.len();
             let peer = Arc::clone(&self.peers[self.next_peer]);
             let settings = Arc::clone(&acceptor.settings);
-            let link = Arc::new(Link::new(Role::Server, settings, Arc::clone(&peer)));
+            let topics = Arc::clone(&acceptor.topics);
+            let link = Arc::new(Link::accepted(topics, settings, Arc::clone(&peer)));
             let accepted = Accepted {
                 acceptor: Arc::clone(&acceptor),
                 stream: Some(stream),

@@ -74,6 +74,7 @@ CALL(set_requests, wsabi_options_set_requests(handle, 1))
 CALL(set_max_connections, wsabi_options_set_max_connections(handle, 1))
 CALL(set_backlog, wsabi_options_set_backlog(handle, 1))
 CALL(set_reuse_port, wsabi_options_set_reuse_port(handle, 0))
+CALL(set_slow_subscribers, wsabi_options_set_slow_subscribers(handle, WSABI_SLOW_CLOSE))
 CALL(set_compression, wsabi_options_set_compression(handle, 1))
 CALL(set_compression_min, wsabi_options_set_compression_min(handle, 1))
 CALL(set_compression_level, wsabi_options_set_compression_level(handle, 1))
@@ -99,9 +100,12 @@ CALL(fact, wsabi_socket_fact(handle, WSABI_FACT_URL, NULL, 0))
 CALL(response_status, wsabi_socket_response_status(handle))
 CALL(response_header, wsabi_socket_response_header(handle, "X", 1, NULL, 0))
 CALL(socket_stats, wsabi_socket_stats(handle, &stats))
+CALL(subscribe, wsabi_socket_subscribe(handle, "a", 1))
+CALL(unsubscribe, wsabi_socket_unsubscribe(handle, "a", 1))
 
 CALL(server_port, wsabi_server_port(handle))
 CALL(server_set_tls, wsabi_server_set_tls(handle, 0))
+CALL(server_publish, wsabi_server_publish(handle, NULL, 0, WSABI_TEXT, "a", 1))
 CALL(server_close, wsabi_server_close(handle))
 
 CALL(request_target, wsabi_request_target(handle, NULL, 0))
@@ -167,6 +171,7 @@ static const struct {
     {"set_requests", OPTIONS, 0, set_requests},
     {"set_backlog", OPTIONS, 0, set_backlog},
     {"set_reuse_port", OPTIONS, 0, set_reuse_port},
+    {"set_slow_subscribers", OPTIONS, 0, set_slow_subscribers},
     {"set_compression", OPTIONS, 0, set_compression},
     {"set_compression_min", OPTIONS, 0, set_compression_min},
     {"set_compression_level", OPTIONS, 0, set_compression_level},
@@ -191,8 +196,11 @@ static const struct {
     {"response_status", SOCKET, 0, response_status},
     {"response_header", SOCKET, 0, response_header},
     {"stats", SOCKET, 0, socket_stats},
+    {"subscribe", SOCKET, 0, subscribe},
+    {"unsubscribe", SOCKET, 0, unsubscribe},
     {"server_port", SERVER, 0, server_port},
     {"server_set_tls", SERVER, 0, server_set_tls},
+    {"server_publish", SERVER, 0, server_publish},
     {"server_close", SERVER, 0, server_close},
     {"request_target", REQUEST, 0, request_target},
     {"request_header", REQUEST, 0, request_header},

@@ -452,6 +452,38 @@ static void fact_arguments(wsabi_socket socket)
     CHECK(wsabi_socket_fact(socket, WSABI_FACT_URL, NULL, 0) > 0);
 }
 
+static void publish_arguments(pair *it)
+{
+    wsabi_server server = it->server;
+    wsabi_socket end = accepted(it);
+    REFUSED(WSABI_ERR_ARGUMENT, "topic", wsabi_server_publish(server, NULL, 1, WSABI_TEXT, "a", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "topic",
+            wsabi_server_publish(server, NULL, WSABI_NUL_TERMINATED, WSABI_TEXT, "a", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "topic", wsabi_server_publish(server, "", 0, WSABI_TEXT, "a", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "UTF-8",
+            wsabi_server_publish(server, "\xFF", 1, WSABI_TEXT, "a", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "NUL",
+            wsabi_server_publish(server, "a\0b", 3, WSABI_TEXT, "a", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "type", wsabi_server_publish(server, "a", 1, 0, "a", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "type", wsabi_server_publish(server, "a", 1, WSABI_PLAIN, "a", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "data",
+            wsabi_server_publish(server, NULL, 0, WSABI_BINARY, NULL, 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "data",
+            wsabi_server_publish(server, NULL, 0, WSABI_TEXT, NULL, WSABI_NUL_TERMINATED));
+    REFUSED(WSABI_ERR_ARGUMENT, "UTF-8",
+            wsabi_server_publish(server, NULL, 0, WSABI_TEXT, "\xFF", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "data",
+            wsabi_server_publish(server, NULL, 0, WSABI_BINARY, "a", huge[0]));
+    REFUSED(WSABI_ERR_ARGUMENT, "topic", wsabi_socket_subscribe(end, NULL, 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "topic", wsabi_socket_subscribe(end, NULL, 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "topic", wsabi_socket_subscribe(end, "", 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "UTF-8", wsabi_socket_subscribe(end, "\xFF", 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "NUL", wsabi_socket_subscribe(end, "a\0b", 3));
+    REFUSED(WSABI_ERR_ARGUMENT, "topic", wsabi_socket_unsubscribe(end, NULL, 1));
+    REFUSED(WSABI_ERR_ARGUMENT, "topic", wsabi_socket_unsubscribe(end, "", 0));
+    REFUSED(WSABI_ERR_ARGUMENT, "client", wsabi_socket_subscribe(it->client, "a", 1));
+}
+
 static void bad_arguments_leave_an_open_socket_as_it_is(void)
 {
     pair it;
@@ -462,6 +494,7 @@ static void bad_arguments_leave_an_open_socket_as_it_is(void)
     send_many_arguments(it.client);
     close_arguments(it.client);
     fact_arguments(it.client);
+    publish_arguments(&it);
     CHECK(wsabi_socket_ready_state(it.client) == WSABI_OPEN);
     CHECK_OK(wsabi_socket_send_text(it.client, "the first", WSABI_NUL_TERMINATED));
     message = wait_for_message(&it.at_server, 1);

@@ -34,6 +34,21 @@ static void act_send(scenario *self, wsabi_socket socket)
     CHECK_STATUS(expected, wsabi_socket_ping(socket, "are you there?", 14));
 }
 
+static void act_publish(scenario *self, wsabi_socket socket)
+{
+    /* Waiting for it might be in vain, here. */
+    int is_there = count_events(&self->pair.at_server, WSABI_EVENT_OPEN) > 0;
+    wsabi_socket other = is_there ? accepted(&self->pair) : 0;
+    int32_t status = wsabi_socket_subscribe(other, "topic", 5);
+    int64_t taken;
+    CHECK(status == WSABI_OK || status == WSABI_ERR_CLOSED || status == WSABI_ERR_HANDLE);
+    taken = wsabi_server_publish(self->pair.server, "topic", 5, WSABI_TEXT, "inside", 6);
+    CHECK(taken == 0 || taken == 1);
+    taken = wsabi_server_publish(self->pair.server, NULL, 0, WSABI_TEXT, "inside", 6);
+    CHECK(taken == 0 || taken == 1);
+    CHECK_STATUS(WSABI_ERR_ARGUMENT, wsabi_socket_subscribe(socket, "topic", 5));
+}
+
 static void act_close(scenario *self, wsabi_socket socket)
 {
     CHECK_OK(wsabi_socket_close(socket, 1000, "from inside", WSABI_NUL_TERMINATED));
@@ -203,6 +218,7 @@ int main(void)
         int left;
     } actions[] = {
         {"send", act_send, ALIVE},
+        {"publish", act_publish, ALIVE},
         {"close", act_close, ALIVE},
         {"abort", act_abort, ALIVE},
         {"release", act_release, SILENT},

@@ -232,3 +232,8 @@ wsabi_request_peer_address = _declare("wsabi_request_peer_address", c_int64, [c_
 wsabi_request_add_header = _declare("wsabi_request_add_header", c_int32, [c_uint64, c_char_p, c_size_t, c_char_p, c_size_t], _check)
 wsabi_request_accept = _declare("wsabi_request_accept", c_int32, [c_uint64, c_char_p, c_size_t, c_void_p, POINTER(c_uint64)], _check)
 wsabi_request_reject = _declare("wsabi_request_reject", c_int32, [c_uint64, c_int32, c_char_p, c_size_t], _check)
+
+wsabi_server_publish = _declare("wsabi_server_publish", c_int64, [c_uint64, c_char_p, c_size_t, c_int32, c_void_p, c_size_t], _check)
+wsabi_socket_subscribe = _declare("wsabi_socket_subscribe", c_int32, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_socket_unsubscribe = _declare("wsabi_socket_unsubscribe", c_int32, [c_uint64, c_char_p, c_size_t], _check)
+wsabi_options_set_slow_subscribers = _declare("wsabi_options_set_slow_subscribers", c_int32, [c_uint64, c_int32], _check)

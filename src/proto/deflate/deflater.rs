@@ -52,6 +52,11 @@ impl Deflater {
         }
     }
 
+    /// How far back messages refer at most, as a power of two: 9 to 15.
+    pub fn window_bits(&self) -> u8 {
+        self.config.window_bits.unsigned_abs() as u8
+    }
+
     /// Compresses a piece of a message and appends its frame's payload to `out`; `fin` ends the
     /// message. Each piece can be inflated when it arrives. After an error, the connection has to
     /// fail.
@@ -82,6 +87,12 @@ impl Deflater {
     pub fn release(&mut self) {
         self.engine = None;
         self.stale = false;
+    }
+
+    /// The peer's window has moved on without this compressor, which has memory all the same: the
+    /// next message must not refer to earlier ones.
+    pub fn forget(&mut self) {
+        self.stale = self.engine.is_some();
     }
 
     fn run(&mut self, mut input: &[u8], out: &mut Buffer) -> Result<(), CompressError> {

@@ -2,6 +2,7 @@
 //! at once, and none runs the application's code.
 
 mod facts;
+mod publishing;
 mod sending;
 mod writing;
 
@@ -15,6 +16,7 @@ use super::command::{Command, Mailbox, now};
 use super::compression::Compression;
 use super::outbox::{Outbox, ReadyState, Wishes};
 use super::settings::Settings;
+use super::topics::Topics;
 use crate::delivery::Gate;
 use crate::error::{Error, Result};
 use crate::net::{Transport, Url};
@@ -34,6 +36,8 @@ pub struct Link {
     pub slot: AtomicUsize,
     pub received: Inflow,
     mailbox: Arc<Mailbox>,
+    /// Those of its server, which hold it while it is open.
+    topics: Option<Arc<Topics>>,
     outbox: Mutex<Outbox>,
     /// Locked before the outbox, never after it.
     compression: Compression,
@@ -69,10 +73,19 @@ impl Link {
             slot: AtomicUsize::new(usize::MAX),
             received: Inflow::default(),
             mailbox,
+            topics: None,
             state: AtomicU8::new(ReadyState::Connecting as u8),
             paused: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
             changes: Mutex::default(),
+        }
+    }
+
+    /// A socket of the server that has these topics.
+    pub fn accepted(topics: Arc<Topics>, settings: Arc<Settings>, mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            topics: Some(topics),
+            ..Self::new(Role::Server, settings, mailbox)
         }
     }
 
@@ -203,7 +216,8 @@ impl Link {
     }
 
     /// The connection is established, unless the application has changed its mind.
-    pub(super) fn established(&self) -> bool {
+    pub(super) fn established(self: &Arc<Self>) -> bool {
+        self.join();
         let mut out = self.outbox.lock();
         if out.state != ReadyState::Connecting {
             return false;
@@ -337,10 +351,13 @@ impl Link {
     }
 
     /// It is over: nothing more is written.
-    pub(super) fn closed(&self) {
-        let mut out = self.outbox.lock();
-        self.set_state(&mut out, ReadyState::Closed);
-        out.discard();
+    pub(super) fn closed(self: &Arc<Self>) {
+        {
+            let mut out = self.outbox.lock();
+            self.set_state(&mut out, ReadyState::Closed);
+            out.discard();
+        }
+        self.leave();
     }
 
     /// The peer's Close frame has come, or the connection fails.

@@ -100,6 +100,9 @@ impl Link {
                 out.append_piece(encoding, payload.len(), &self.mailbox.buffers)?;
                 out.sender.accept_piece(pieces, fin, compressed);
                 self.count(&mut out, u64::from(fin));
+                if fin {
+                    self.append_deferred(&mut out);
+                }
                 self.push_out(&mut out, false);
                 Ok(())
             })
@@ -228,7 +231,7 @@ impl Link {
             }
             out.last_push = Some(time);
         }
-        if out.prepare(&self.mailbox.buffers) {
+        if out.prepare(&self.mailbox.buffers) || out.wishes.broken.is_some() {
             self.call(out);
         }
     }

@@ -117,7 +117,7 @@ impl Link {
 
     pub(super) fn settle(self: &Arc<Self>, out: &mut Outbox) {
         out.settle(&self.mailbox.buffers);
-        if out.wishes.drain {
+        if out.wishes.drain || out.wishes.broken.is_some() {
             self.call(out);
         }
     }

@@ -74,6 +74,31 @@ fn takeover_makes_a_repeated_message_small_and_its_absence_does_not() {
 }
 
 #[test]
+fn a_message_of_a_fresh_compressor_fits_between_others_where_those_forget() {
+    for window_bits in 8..=15 {
+        for takeover in [true, false] {
+            let mut deflater = Deflater::new(1, window_bits, takeover);
+            let mut inflater = Inflater::new(window_bits, takeover);
+            let mut random = Random::new(window_bits.into());
+            let shared = json(&mut random, 3_000);
+            let own = json(&mut random, 3_000);
+            for round in 0..20 {
+                let is_shared = round % 3 == 1;
+                let (message, payload) = if is_shared {
+                    let mut fresh = Deflater::new(1, window_bits, false);
+                    deflater.forget();
+                    (&shared, compress(&mut fresh, &shared))
+                } else {
+                    (&own, compress(&mut deflater, &own))
+                };
+                let inflated = inflate(&mut inflater, &payload).unwrap();
+                assert!(inflated == *message, "{window_bits} {takeover} {round}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_empty_message_is_one_zero_byte() {
     for takeover in [true, false] {
         let mut deflater = Deflater::new(1, 15, takeover);
