@@ -98,6 +98,7 @@ SIZES = {
     "wsabi_options": 8,
     "wsabi_socket": 8,
     "wsabi_server": 8,
+    "wsabi_request": 8,
 }
 
 
