@@ -73,6 +73,7 @@ class Constructors(support.TestCase):
         self.assertRefused(ValueError, "max_message", max_message=-1)
         self.assertRefused(ValueError, "max_buffered", max_buffered=1 << 64)
         self.assertRefused(ValueError, "max_connections", max_connections=1 << 32)
+        self.assertRefused(ValueError, "slow_subscribers", slow_subscribers="wait")
         self.assertRefused(ValueError, "ping_interval", ping_interval=-0.1)
         self.assertRefused(ValueError, "ping_interval", ping_interval=float("nan"))
         self.assertRefused(ValueError, "idle_timeout", idle_timeout=float("inf"))
@@ -124,6 +125,7 @@ class Constructors(support.TestCase):
             pong_timeout=1,
             idle_timeout=0,
             max_connections=5,
+            slow_subscribers="close",
             backlog=10,
             reuse_port=True,
             tls_ca=IDENTITY,

@@ -6,7 +6,7 @@ import contextlib
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from ctypes import byref, c_uint64
-from typing import Any, TypedDict, Union
+from typing import Any, Literal, TypedDict, Union
 
 from wsabi import _ffi
 
@@ -60,6 +60,10 @@ class Options(TypedDict, total=False):
     """How long no message may pass: off."""
     max_connections: int
     """A server's connections at a time; 0: no limit."""
+    slow_subscribers: Literal["skip", "close"]
+    """What happens to one for which more than `max_buffered` would wait with a message that is
+    published: "skip", the default: it does not get it, and `on_drain` says when there is room;
+    "close": it is closed with code 1008."""
     backlog: int
     """How many connections may wait until a server accepts them: 4096, or the system's limit."""
     reuse_port: bool
@@ -192,6 +196,13 @@ def _set_reconnect(handle: int, name: str, value: tuple[float, float, int] | Non
     _ffi.wsabi_options_set_reconnect(handle, *times, number(name, tries, 32))
 
 
+def _set_slow_subscribers(handle: int, name: str, value: str) -> None:
+    policies = {"skip": _ffi.SLOW_SKIP, "close": _ffi.SLOW_CLOSE}
+    if value not in policies:
+        raise ValueError(f"{name} is {value!r}, neither 'skip' nor 'close'")
+    _ffi.wsabi_options_set_slow_subscribers(handle, policies[value])
+
+
 # 24 days: in milliseconds it fits an int32_t.
 _MAX_SECONDS = 24 * 24 * 3600
 
@@ -216,6 +227,7 @@ _SETTERS: dict[str, Callable[[int, str, Any], None]] = {
     "pong_timeout": _set_time(_ffi.wsabi_options_set_pong_timeout_ms),
     "idle_timeout": _set_time(_ffi.wsabi_options_set_idle_timeout_ms),
     "max_connections": _set_number(_ffi.wsabi_options_set_max_connections, bits=32),
+    "slow_subscribers": _set_slow_subscribers,
     "backlog": _set_number(_ffi.wsabi_options_set_backlog, bits=32),
     "reuse_port": _set_flag(_ffi.wsabi_options_set_reuse_port),
     "tls_ca": _set_text(_ffi.wsabi_options_set_tls_ca),

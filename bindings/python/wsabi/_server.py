@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wsabi import _ffi
+from wsabi._base import message
 from wsabi._endpoint import (
     CloseHandler,
     DrainHandler,
@@ -18,12 +19,12 @@ from wsabi._endpoint import (
     PongHandler,
 )
 from wsabi._errors import HandleError
-from wsabi._options import Headers, Options, template
+from wsabi._options import Headers, Options, template, text
 from wsabi._runtime import Runtime, default_runtime
 from wsabi._socket import WebSocket
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Buffer, Unpack
 
 
 class Server(Endpoint):
@@ -84,6 +85,17 @@ class Server(Endpoint):
         }
         with template((), (), None, options) as settings:
             _ffi.wsabi_server_set_tls(self._handle, settings)
+
+    def publish(self, data: str | Buffer, topic: str | None = None, *, plain: bool = False) -> int:
+        """Sends a message to every WebSocket that subscribes to `topic`, or, without one, to every
+        open WebSocket of the server. Returns how many took it.
+
+        It is framed and compressed once for all, and never waits. One for which more than
+        `max_buffered` bytes would wait does not get it: see the option `slow_subscribers`.
+        """
+        payload, length, type_, _ = message(data, plain)
+        to = (None, 0) if topic is None else text("topic", topic)
+        return int(_ffi.wsabi_server_publish(self._handle, *to, type_, payload, length))
 
     def close(self) -> None:
         """Stops listening, and closes the connections with code 1001. Does not wait."""
