@@ -90,6 +90,10 @@ impl Runtime {
             });
         }
         let own = if threads == 0 { idle.pop() } else { None };
+        let polling = queue
+            .map(|queue| Polling::new(queue, own))
+            .transpose()
+            .map_err(|error| refused("a descriptor", &error))?;
         let runtime = Self {
             core: Arc::new(Core {
                 workers,
@@ -97,7 +101,7 @@ impl Runtime {
                 next: AtomicUsize::new(0),
                 live,
                 freed: AtomicBool::new(false),
-                polling: queue.map(|queue| Polling::new(queue, own)),
+                polling,
             }),
         };
         for mut worker in idle {

@@ -36,7 +36,7 @@ pub struct Worker {
     /// Connections that have more to read than one turn allows, and listeners with more to accept.
     unfinished: Vec<usize>,
     stopped: bool,
-    /// The clock that makes the descriptor readable, once somebody watches that.
+    /// The clock that makes the descriptor readable.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     alarm: Option<Alarm>,
 }
@@ -138,33 +138,33 @@ impl Worker {
         !self.stopped
     }
 
-    /// A descriptor that is readable while a turn has something to do, if [`Self::rest`] is called
-    /// after each.
+    /// Makes a descriptor that is readable while a turn has something to do, if [`Self::rest`] is
+    /// called after each. None: the system has no such.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub fn descriptor(&mut self) -> io::Result<std::os::fd::RawFd> {
+    pub fn make_descriptor(&mut self) -> io::Result<Option<std::os::fd::RawFd>> {
         use std::os::fd::AsRawFd;
-        if self.alarm.is_none() {
-            self.alarm = Some(Alarm::new(self.poll.registry(), ALARM)?);
-        }
-        Ok(self.poll.as_raw_fd())
+        self.alarm = Some(Alarm::new(self.poll.registry(), ALARM)?);
+        Ok(Some(self.poll.as_raw_fd()))
     }
 
     /// The same, where no clock can be watched together with sockets.
     #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
-    pub fn descriptor(&mut self) -> io::Result<std::os::fd::RawFd> {
-        Err(io::ErrorKind::Unsupported.into())
+    pub fn make_descriptor(&mut self) -> io::Result<Option<std::os::fd::RawFd>> {
+        Ok(None)
     }
 
     /// Nobody turns for a while, so that whoever has something to do has to wake; as has this, if
-    /// there is something already.
-    pub fn rest(&mut self, is_wanted: bool) {
+    /// there is something already. The clock is set if the descriptor is watched.
+    pub fn rest(&mut self, is_wanted: bool, is_watched: bool) {
         if is_wanted || !self.unfinished.is_empty() || !self.mailbox.may_sleep() {
             self.mailbox.wake();
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if let Some(alarm) = &self.alarm {
+        if is_watched && let Some(alarm) = &self.alarm {
             alarm.set(self.timers.next());
         }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = is_watched;
     }
 
     fn sleep_time(&self, timeout: Option<Duration>) -> Option<Duration> {

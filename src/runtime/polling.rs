@@ -2,8 +2,10 @@
 //! the thread that asks.
 
 use std::any::Any;
+use std::io;
 use std::sync::Arc;
-use std::thread::ThreadId;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -21,9 +23,18 @@ pub struct Polling {
     poller: Mutex<Option<ThreadId>>,
     polled: Condvar,
     /// Of a runtime without threads.
-    worker: Option<Mutex<Worker>>,
+    own: Option<Own>,
     /// What the last call has handed out.
     lent: Mutex<Lent>,
+}
+
+/// The worker of a runtime without threads, which whoever asks for events turns.
+struct Own {
+    worker: Mutex<Worker>,
+    /// Readable while a turn has something to do, where the system has such.
+    #[cfg(unix)]
+    descriptor: Option<std::os::fd::RawFd>,
+    is_watched: AtomicBool,
 }
 
 #[derive(Default)]
@@ -40,14 +51,14 @@ struct Turn<'a> {
 
 impl Polling {
     /// With the worker of a runtime that has no threads.
-    pub fn new(queue: Arc<Queue>, worker: Option<Worker>) -> Self {
-        Self {
+    pub fn new(queue: Arc<Queue>, worker: Option<Worker>) -> io::Result<Self> {
+        Ok(Self {
             queue,
             poller: Mutex::default(),
             polled: Condvar::new(),
-            worker: worker.map(Mutex::new),
+            own: worker.map(Own::new).transpose()?,
             lent: Mutex::default(),
-        }
+        })
     }
 
     fn begin(&self) -> Result<Turn<'_>> {
@@ -58,7 +69,7 @@ impl Polling {
                     .into(),
             ));
         }
-        *poller = Some(std::thread::current().id());
+        *poller = Some(thread::current().id());
         Ok(Turn { polling: self })
     }
 
@@ -75,7 +86,7 @@ impl Polling {
             let _waiting = waits::Waiting::begin([thread])?;
             self.polled.wait(&mut poller);
         }
-        *poller = Some(std::thread::current().id());
+        *poller = Some(thread::current().id());
         Some(Turn { polling: self })
     }
 
@@ -92,7 +103,7 @@ impl Polling {
     /// handlers may run. Returns how many have.
     fn do_io(&self, direct: usize, deadline: Option<Instant>) -> usize {
         let queue = &self.queue;
-        let Some(worker) = &self.worker else {
+        let Some(own) = &self.own else {
             queue.wait(deadline);
             return 0;
         };
@@ -102,8 +113,21 @@ impl Polling {
             deadline.map(|it| it.saturating_duration_since(Instant::now()))
         };
         queue.set_direct(direct);
-        worker.lock().turn(timeout);
+        own.worker.lock().turn(timeout);
         direct.saturating_sub(queue.set_direct(0))
+    }
+}
+
+impl Own {
+    fn new(worker: Worker) -> io::Result<Self> {
+        #[cfg(unix)]
+        let mut worker = worker;
+        Ok(Self {
+            #[cfg(unix)]
+            descriptor: worker.make_descriptor()?,
+            worker: Mutex::new(worker),
+            is_watched: AtomicBool::new(false),
+        })
     }
 }
 
@@ -180,7 +204,7 @@ impl Runtime {
     pub fn wake(&self) -> Result<()> {
         let polling = self.polling()?;
         polling.queue.wake();
-        if polling.worker.is_some() {
+        if polling.own.is_some() {
             self.core.workers.iter().for_each(|worker| worker.wake());
         }
         Ok(())
@@ -189,7 +213,7 @@ impl Runtime {
     /// Sets what is called, on a thread of the runtime, once when events begin to wait.
     pub fn on_ready(&self, signal: Option<Signal>) -> Result<()> {
         let polling = self.polling()?;
-        if polling.worker.is_some() {
+        if polling.own.is_some() {
             return Err(Error::State(
                 "a runtime without threads has none to call from; poll it, or watch its descriptor"
                     .into(),
@@ -203,30 +227,32 @@ impl Runtime {
     #[cfg(unix)]
     pub fn descriptor(&self) -> Result<std::os::fd::RawFd> {
         let polling = self.polling()?;
-        let refused = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::Unsupported => {
-                Error::State("without threads there is no descriptor on this system".into())
-            }
-            _ => super::refused("a descriptor", &error),
+        let Some(own) = &polling.own else {
+            let descriptor = polling.queue.descriptor();
+            return descriptor.map_err(|error| super::refused("a descriptor", &error));
         };
-        match &polling.worker {
-            None => polling.queue.descriptor().map_err(refused),
-            Some(worker) => {
-                // Whoever polls has the worker, and knows the descriptor.
-                let _turn = self.begin_polling(polling)?;
-                let mut worker = worker.lock();
-                let descriptor = worker.descriptor().map_err(refused)?;
-                worker.rest(polling.queue.len() > 0);
-                Ok(descriptor)
+        let descriptor = own.descriptor.ok_or_else(|| {
+            Error::State("without threads there is no descriptor on this system".into())
+        })?;
+        own.is_watched.store(true, Ordering::SeqCst);
+        match self.begin_polling(polling) {
+            Ok(_turn) => self.rest(polling),
+            // A poll is under way, and sets the clock when it ends; or, if that is just done, the
+            // next one.
+            Err(Error::State(_)) if polling.poller() != Some(thread::current().id()) => {
+                self.core.workers.iter().for_each(|worker| worker.wake());
             }
+            Err(Error::State(_)) => {}
+            Err(error) => return Err(error),
         }
+        Ok(descriptor)
     }
 
     /// Does I/O for those who have no threads for it, until all connections have ended or the time
     /// is up.
     pub(super) fn drive(&self, deadline: Option<Instant>) {
         let Ok(polling) = self.polling() else { return };
-        let Some(worker) = &polling.worker else {
+        let Some(own) = &polling.own else {
             return;
         };
         let Ok(_turn) = self.begin_polling(polling) else {
@@ -234,7 +260,7 @@ impl Runtime {
         };
         while self.core.live.count() > 0 && deadline.is_none_or(|it| it > Instant::now()) {
             let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
-            worker.lock().turn(left);
+            own.worker.lock().turn(left);
         }
         self.rest(polling);
     }
@@ -246,8 +272,8 @@ impl Runtime {
         self.core.workers.iter().for_each(|worker| worker.wake());
         // From inside a handler the rest happens when it has returned.
         if let Some(_turn) = polling.wait_for_end() {
-            if let Some(worker) = &polling.worker {
-                worker.lock().turn(Some(Duration::ZERO));
+            if let Some(own) = &polling.own {
+                own.worker.lock().turn(Some(Duration::ZERO));
             }
             polling.take_back();
         }
@@ -260,7 +286,7 @@ impl Runtime {
         let queue = &polling.queue;
         // What handlers send is written when all have run.
         let _inside = match &*self.core.workers {
-            [own] if polling.worker.is_some() => Some(own.enter()),
+            [own] if polling.own.is_some() => Some(own.enter()),
             _ => None,
         };
         let most = most.min(queue.len());
@@ -292,13 +318,14 @@ impl Runtime {
     /// Nobody asks for a while.
     fn rest(&self, polling: &Polling) {
         let queue = &polling.queue;
-        if let Some(worker) = &polling.worker {
-            let mut worker = worker.lock();
+        if let Some(own) = &polling.own {
+            let mut worker = own.worker.lock();
             if self.is_freed() {
                 // A handler has freed it, and could not wait for this.
                 worker.turn(Some(Duration::ZERO));
             }
-            worker.rest(queue.len() > 0 || queue.is_woken());
+            let is_wanted = queue.len() > 0 || queue.is_woken();
+            worker.rest(is_wanted, own.is_watched.load(Ordering::SeqCst));
         }
         if self.is_freed() {
             queue.clear();

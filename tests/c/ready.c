@@ -124,6 +124,53 @@ static void its_clock_makes_it_readable(void)
     polled_free(&it);
 }
 
+static wsabi_runtime asked_for;
+static intptr_t fd_inside;
+
+static void ask_inside(const wsabi_event *event, recorder *self)
+{
+    (void)self;
+    if (event->kind == WSABI_EVENT_OPEN)
+        fd_inside = descriptor_of(asked_for);
+}
+
+static void it_can_be_asked_for_inside_a_handler(void)
+{
+    polled it;
+    polled_init(&it);
+    asked_for = it.near;
+    it.at_client.hook = ask_inside;
+    CHECK_OK(wsabi_options_set_ping_interval_ms(it.near_options, 100));
+    polled_connect(&it);
+    CHECK(fd_inside == descriptor_of(it.near));
+    poll_when_readable(&it, fd_inside, &it.at_client, WSABI_EVENT_PONG, 2);
+    polled_free(&it);
+}
+
+static void *poll_for_ever(void *argument)
+{
+    CHECK(wsabi_runtime_poll(*(wsabi_runtime *)argument, 0, -1) >= 0);
+    return NULL;
+}
+
+static void it_can_be_asked_for_while_another_thread_polls(void)
+{
+    pthread_t thread;
+    polled it;
+    intptr_t fd;
+    polled_init(&it);
+    CHECK_OK(wsabi_options_set_ping_interval_ms(it.near_options, 100));
+    polled_connect(&it);
+    CHECK(pthread_create(&thread, NULL, poll_for_ever, &it.near) == 0);
+    while (wsabi_runtime_poll(it.near, 0, 0) != WSABI_ERR_STATE)
+        sched_yield();
+    fd = descriptor_of(it.near);
+    CHECK_OK(wsabi_runtime_wake(it.near));
+    CHECK(pthread_join(thread, NULL) == 0);
+    poll_when_readable(&it, fd, &it.at_client, WSABI_EVENT_PONG, 2);
+    polled_free(&it);
+}
+
 static void a_time_that_is_up_makes_it_readable(void)
 {
     int port, listener = raw_listen(&port);
@@ -326,6 +373,8 @@ int main(void)
         it_is_readable_while_a_budget_leaves_something,
         what_is_taken_out_counts_as_polled,
         its_clock_makes_it_readable,
+        it_can_be_asked_for_inside_a_handler,
+        it_can_be_asked_for_while_another_thread_polls,
         a_time_that_is_up_makes_it_readable,
         what_other_threads_send_leaves_without_being_asked_for,
         it_is_readable_when_the_peer_takes_more,
