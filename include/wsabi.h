@@ -45,9 +45,13 @@
  * Handlers: functions of the application that the library calls. They must
  * return. A C++ exception that leaves one, or the end of its thread by
  * pthread_exit, ends the process with a sentence on standard error. A
- * longjmp out of one is not seen: where wsabi_runtime_poll was calling it,
- * every later poll of that runtime gets WSABI_ERR_STATE. A handler that is
- * slow holds up its socket, and the others that share its thread.
+ * longjmp out of one cannot be told from a coroutine that goes on while the
+ * handler waits, and counts as that: the handler is running for ever. Where
+ * wsabi_runtime_poll was calling it, later polls of that runtime get
+ * WSABI_ERR_STATE, its sockets tell nothing more, and it can only be freed,
+ * by the same thread, while another that frees it waits for ever. What the
+ * handler was lent stays lent. A handler that is slow holds up its socket,
+ * and the others that share its thread.
  *
  * user_data: a pointer that the library hands to handlers and never reads.
  * The function given to wsabi_options_on_release gets each one back, once.

@@ -62,15 +62,22 @@ impl Polling {
     }
 
     fn begin(&self) -> Result<Turn<'_>> {
+        let current = thread::current().id();
         let mut poller = self.poller.lock();
-        if poller.is_some() {
-            return Err(Error::State(
-                "the runtime is being polled already, by another thread or around this handler"
+        match *poller {
+            None => {
+                *poller = Some(current);
+                Ok(Turn { polling: self })
+            }
+            // A handler that was left by longjmp looks like one from which a coroutine was entered.
+            Some(thread) if thread == current => Err(Error::State(
+                "this thread is polling the runtime already, and its handler has not returned"
                     .into(),
-            ));
+            )),
+            Some(_) => Err(Error::State(
+                "another thread is polling the runtime already".into(),
+            )),
         }
-        *poller = Some(thread::current().id());
-        Ok(Turn { polling: self })
     }
 
     /// The thread that is asking for events.

@@ -103,6 +103,7 @@ static int jump_from_a_poll(uint32_t threads)
     }
     began = now_ms();
     CHECK_STATUS(WSABI_ERR_STATE, wsabi_runtime_poll(runtime, 0, -1));
+    CHECK(strstr(wsabi_last_error(), "its handler has not returned") != NULL);
     /* It cannot wait. Only a thread of the runtime can have closed the socket meanwhile. */
     status = wsabi_runtime_shutdown(runtime, -1);
     CHECK(status == WSABI_ERR_TIMEOUT || (status == WSABI_OK && threads > 0));
