@@ -1,8 +1,6 @@
 //! Every function with every pointer NULL and with handles that stand for nothing. Only `live`
-//! and `defects` need a network, which Miri has not.
+//! needs a network, which Miri has not.
 
-#[cfg(not(miri))]
-mod defects;
 #[cfg(not(miri))]
 mod live;
 

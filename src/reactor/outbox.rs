@@ -84,8 +84,6 @@ pub struct Wishes {
     pub drain: bool,
     /// Writing has failed.
     pub broken: Option<Error>,
-    /// The library panicked over it on another thread.
-    pub defect: Option<Error>,
 }
 
 /// Messages that are to follow another one.

@@ -1,6 +1,7 @@
 //! The event loop: one turn at a time, on a thread of the library or of the application.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,9 +14,8 @@ use super::alarm::Alarm;
 use super::command::{Command, Mailbox};
 use super::connection::{Accepted, Connection, Context, Readiness};
 use super::link::Link;
-use super::listener::{Acceptor, Listener};
+use super::listener::Listener;
 use super::timers::Timers;
-use crate::defects::{contain, place};
 use crate::delivery::Queue;
 use crate::net::{Resolver, Stream};
 use crate::proto::Pool;
@@ -211,7 +211,7 @@ impl Worker {
         let mut commands = std::mem::take(&mut self.commands);
         self.mailbox.take(&mut commands);
         for command in commands.drain(..) {
-            let _ = contain(|| self.obey(command, now));
+            self.obey(command, now);
         }
         self.commands = commands;
     }
@@ -287,11 +287,6 @@ impl Worker {
     }
 
     fn accept(&mut self, slot: usize, now: Instant) {
-        // The others of this thread go on, and so does the listener, with the next that comes.
-        let _ = contain(|| self.accept_all(slot, now));
-    }
-
-    fn accept_all(&mut self, slot: usize, now: Instant) {
         if self.mailbox.queue.as_ref().is_some_and(|it| it.is_full()) {
             // Nobody asks for the events of those that there are. It goes on with `Resume`.
             return;
@@ -320,29 +315,23 @@ impl Worker {
             self.unfinished.push(slot);
         }
         for stream in accepted {
-            let _ = contain(|| self.admit(stream, &acceptor, now));
-        }
-    }
-
-    /// Gives what was accepted to a worker.
-    fn admit(&mut self, stream: Stream, acceptor: &Arc<Acceptor>, now: Instant) {
-        place("accept");
-        self.next_peer = (self.next_peer + 1) % self.peers.len();
-        let peer = Arc::clone(&self.peers[self.next_peer]);
-        let settings = Arc::clone(&acceptor.settings);
-        let topics = Arc::clone(&acceptor.topics);
-        let link = Arc::new(Link::accepted(topics, settings, Arc::clone(&peer)));
-        let accepted = Accepted {
-            acceptor: Arc::clone(acceptor),
-            stream: Some(stream),
-            seat: acceptor.seat(),
-        };
-        let live = LiveCount::enter(&self.live);
-        let connection = Box::new(Connection::server(link, accepted, live, now));
-        if peer.is_current() {
-            self.adopt(connection, now);
-        } else {
-            peer.push(Command::Adopt(connection));
+            self.next_peer = (self.next_peer + 1) % self.peers.len();
+            let peer = Arc::clone(&self.peers[self.next_peer]);
+            let settings = Arc::clone(&acceptor.settings);
+            let topics = Arc::clone(&acceptor.topics);
+            let link = Arc::new(Link::accepted(topics, settings, Arc::clone(&peer)));
+            let accepted = Accepted {
+                acceptor: Arc::clone(&acceptor),
+                stream: Some(stream),
+                seat: acceptor.seat(),
+            };
+            let live = LiveCount::enter(&self.live);
+            let connection = Box::new(Connection::server(link, accepted, live, now));
+            if peer.is_current() {
+                self.adopt(connection, now);
+            } else {
+                peer.push(Command::Adopt(connection));
+            }
         }
     }
 
@@ -392,12 +381,12 @@ impl Worker {
         self.stopped = true;
         for slot in self.slots.drain() {
             if let Slot::Connection(mut connection) = slot {
-                let _ = contain(|| connection.stop(tell));
+                connection.stop(tell);
             }
         }
         for command in self.mailbox.close() {
             if let Command::Adopt(mut connection) = command {
-                let _ = contain(|| connection.stop(tell));
+                connection.stop(tell);
             }
         }
     }
@@ -429,8 +418,10 @@ impl Worker {
             slot,
         };
         // A defect ends its connection, not the thread and all others.
-        if let Err(defect) = contain(|| act(connection, &mut context)) {
-            let _ = contain(|| connection.fail_inside(defect));
+        let acted = catch_unwind(AssertUnwindSafe(|| act(connection, &mut context)));
+        if acted.is_err() {
+            log::error!("a connection ended by a panic");
+            let _ = catch_unwind(AssertUnwindSafe(|| connection.panicked_inside()));
             self.slots.remove(slot);
             return;
         }

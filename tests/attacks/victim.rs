@@ -407,7 +407,6 @@ impl Reporter {
             | Seen::Pong(_)
             | Seen::Drain
             | Seen::Reconnect { .. }
-            | Seen::Request(_)
             | Seen::Released => {}
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// Python with the package `websockets`, and with `uvloop` and `mypy` where they can be had.
+/// Python with the package `websockets`, and with `uvloop`, `mypy` and `redis` where they can be had.
 pub fn python_with_websockets() -> PathBuf {
     static PYTHON: LazyLock<PathBuf> = LazyLock::new(install_python);
     PYTHON.clone()
@@ -28,7 +28,7 @@ fn install_python() -> PathBuf {
     let python = environment.join("bin").join("python");
     // Says what was tried to install, since not everything has to be there.
     let note = environment.join("packages");
-    let tried = "websockets uvloop mypy";
+    let tried = "websockets uvloop mypy redis";
     if fs::read_to_string(&note).is_ok_and(|it| it == tried) {
         return python;
     }
@@ -49,7 +49,7 @@ fn install_python() -> PathBuf {
         );
     }
     // Tests that need them leave themselves out where they cannot be had.
-    for package in ["uvloop", "mypy"] {
+    for package in ["uvloop", "mypy", "redis"] {
         let _ = Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", package])
             .output();

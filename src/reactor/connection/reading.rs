@@ -4,7 +4,6 @@ use std::io;
 
 use super::messages::add;
 use super::{Connection, Context, Phase};
-use crate::defects::place;
 use crate::delivery::Outlet;
 use crate::error::Error;
 use crate::net::tls::{self, Fault, Peer};
@@ -64,7 +63,6 @@ impl Connection {
         let Some(transport) = self.transport.clone() else {
             return;
         };
-        place("read");
         if transport.is_secure() {
             return self.read_secure(&transport, cx);
         }
