@@ -450,9 +450,9 @@ typedef void (*wsabi_handler)(const struct wsabi_event *event, void *user_data);
 #define WSABI_DELIVER_ON_THREADS 0
 
 /**
- * Handlers run, or events are handed out, inside wsabi_runtime_poll,
- * wsabi_runtime_next_events and wsabi_runtime_next_packed only: on the
- * thread of a game loop, of an interpreter, of a user interface.
+ * Handlers run, or events are handed out, inside wsabi_runtime_poll or one
+ * of wsabi_runtime_next_* only: on the thread of a game loop, of an
+ * interpreter, of a user interface.
  *
  * Until then events wait. When more than 16 MiB of them do, sockets that
  * have some are not read, so that TCP holds their peers back; nothing is
@@ -535,8 +535,8 @@ int32_t wsabi_runtime_poll(wsabi_runtime runtime,
 /**
  * Fills an array with events instead of running handlers, for hosts that
  * cannot be called back, and returns how many. They and their data live
- * until the next call of this, wsabi_runtime_poll or
- * wsabi_runtime_next_packed for the runtime, or its end.
+ * until the next call of this or another function that takes events of the
+ * runtime, or its end.
  *
  * - events: capacity of them, each event_size bytes behind the last.
  * - event_size: sizeof(wsabi_event), as the application knows it.
@@ -570,6 +570,26 @@ int32_t wsabi_runtime_next_packed(wsabi_runtime runtime,
                                   size_t cap,
                                   int32_t timeout_ms,
                                   size_t *bytes_out);
+
+/**
+ * Writes events as a pickle of Python, protocol 4, for bindings to that
+ * language: pickle.loads makes objects of all of them in one go. Returns
+ * how many there were.
+ *
+ * It is a list of tuples: kind, handle, user_data, data, value, code and
+ * was_clean, as in wsabi_event. All are int, but was_clean is bool, and
+ * data is str for ERROR, RECONNECT, CLOSE and REQUEST, and otherwise bytes.
+ * Messages of a socket that follow one another share a tuple: its data is a
+ * list of str and bytes, and its value how many bytes they have together.
+ *
+ * - buf, cap, timeout_ms, bytes_out: as for wsabi_runtime_next_packed. With
+ *   no event, nothing is written.
+ */
+int32_t wsabi_runtime_next_pickled(wsabi_runtime runtime,
+                                   uint8_t *buf,
+                                   size_t cap,
+                                   int32_t timeout_ms,
+                                   size_t *bytes_out);
 
 /**
  * Gives a descriptor that is readable exactly while wsabi_runtime_poll has

@@ -102,6 +102,7 @@ mod guard;
 mod handles;
 mod input;
 mod output;
+mod pickle;
 mod process;
 mod table;
 mod target;

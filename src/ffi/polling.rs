@@ -6,8 +6,9 @@
 //! WSABI_DELIVER_ON_THREADS.
 
 use std::ffi::c_void;
-use std::ptr;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::{ptr, slice};
 
 use crate::delivery::Waiting;
 use crate::ffi::event::wsabi_event;
@@ -15,6 +16,7 @@ use crate::ffi::guard::guard;
 use crate::ffi::guard::guard_value;
 use crate::ffi::library::hook;
 use crate::ffi::output::Out;
+use crate::ffi::pickle::{self, Pickle};
 use crate::ffi::request::Asking;
 use crate::ffi::runtime::{find_runtime, wsabi_runtime};
 use crate::ffi::socket::SocketEntry;
@@ -47,8 +49,8 @@ pub extern "C" fn wsabi_runtime_poll(
 
 /// Fills an array with events instead of running handlers, for hosts that
 /// cannot be called back, and returns how many. They and their data live
-/// until the next call of this, wsabi_runtime_poll or
-/// wsabi_runtime_next_packed for the runtime, or its end.
+/// until the next call of this or another function that takes events of the
+/// runtime, or its end.
 ///
 /// - events: capacity of them, each event_size bytes behind the last.
 /// - event_size: sizeof(wsabi_event), as the application knows it.
@@ -134,17 +136,8 @@ pub unsafe extern "C" fn wsabi_runtime_next_packed(
         }
         let runtime = find_runtime(runtime)?;
         let timeout = input::timeout(timeout_ms)?;
-        let (mut room, mut missing) = (cap, 0);
-        let fits = |event: &Waiting| {
-            let size = packed_size(event);
-            let fits = size <= room;
-            if fits {
-                room -= size;
-            } else if room == cap {
-                missing = size;
-            }
-            fits
-        };
+        let mut fitting = Fitting::new(cap, 0);
+        let fits = |event: &Waiting| fitting.take(packed_size(event));
         let mut written = 0;
         let count = runtime.take_events(i32::MAX as usize, timeout, fits, |waiting| {
             let mut kept = Kept::default();
@@ -158,7 +151,63 @@ pub unsafe extern "C" fn wsabi_runtime_next_packed(
             }
             kept
         })?;
-        bytes_out.write(if count == 0 { missing } else { written });
+        bytes_out.write(if count == 0 { fitting.missing } else { written });
+        Ok(count as i32)
+    })
+}
+
+/// Writes events as a pickle of Python, protocol 4, for bindings to that
+/// language: pickle.loads makes objects of all of them in one go. Returns
+/// how many there were.
+///
+/// It is a list of tuples: kind, handle, user_data, data, value, code and
+/// was_clean, as in wsabi_event. All are int, but was_clean is bool, and
+/// data is str for ERROR, RECONNECT, CLOSE and REQUEST, and otherwise bytes.
+/// Messages of a socket that follow one another share a tuple: its data is a
+/// list of str and bytes, and its value how many bytes they have together.
+///
+/// - buf, cap, timeout_ms, bytes_out: as for wsabi_runtime_next_packed. With
+///   no event, nothing is written.
+///
+/// # Safety
+///
+/// `cap` bytes can be written to at `buf`, and `bytes_out` can be.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsabi_runtime_next_pickled(
+    runtime: wsabi_runtime,
+    buf: *mut u8,
+    cap: usize,
+    timeout_ms: i32,
+    bytes_out: *mut usize,
+) -> i32 {
+    guard_value(|| {
+        // SAFETY: by contract of this function.
+        let bytes_out = unsafe { Out::new("bytes_out", bytes_out) }?;
+        if buf.is_null() && cap > 0 {
+            return Err(input::null("buf"));
+        }
+        let runtime = find_runtime(runtime)?;
+        let timeout = input::timeout(timeout_ms)?;
+        let mut fitting = Fitting::new(cap, pickle::FRAME);
+        let fits = |event: &Waiting| fitting.take(pickle::size(event.payload().as_bytes().len()));
+        let mut written = 0;
+        let count = runtime.take_events(i32::MAX as usize, timeout, fits, |waiting| {
+            let mut kept = Kept::default();
+            if waiting.is_empty() {
+                return kept;
+            }
+            // SAFETY: by contract of this function; there are events only where there is room.
+            let room = unsafe { slice::from_raw_parts_mut(buf.cast::<MaybeUninit<u8>>(), cap) };
+            let mut pickle = Pickle::begin(room);
+            for event in waiting {
+                if let Some(described) = kept.lend(event) {
+                    pickle.add(&described, event.payload().as_bytes());
+                }
+            }
+            written = pickle.end();
+            kept
+        })?;
+        bytes_out.write(if count == 0 { fitting.missing } else { written });
         Ok(count as i32)
     })
 }
@@ -217,6 +266,39 @@ pub unsafe extern "C" fn wsabi_runtime_on_ready(
         });
         find_runtime(runtime)?.on_ready(signal)
     })
+}
+
+/// How much fits into a buffer.
+struct Fitting {
+    cap: usize,
+    taken: usize,
+    /// What is taken without any event.
+    least: usize,
+    /// How large the buffer has to be, if nothing has fitted.
+    missing: usize,
+}
+
+impl Fitting {
+    fn new(cap: usize, least: usize) -> Self {
+        Self {
+            cap,
+            taken: least,
+            least,
+            missing: 0,
+        }
+    }
+
+    /// Whether an event of this size fits, too.
+    fn take(&mut self, size: usize) -> bool {
+        let taken = self.taken + size;
+        let fits = taken <= self.cap;
+        if fits {
+            self.taken = taken;
+        } else if self.taken == self.least {
+            self.missing = taken;
+        }
+        fits
+    }
 }
 
 /// What lives as long as events that were handed out.

@@ -26,9 +26,9 @@ pub const WSABI_DEFAULT_RUNTIME: u64 = 0;
 /// Handlers run on the threads of the runtime, as things happen.
 pub const WSABI_DELIVER_ON_THREADS: i32 = 0;
 
-/// Handlers run, or events are handed out, inside wsabi_runtime_poll,
-/// wsabi_runtime_next_events and wsabi_runtime_next_packed only: on the
-/// thread of a game loop, of an interpreter, of a user interface.
+/// Handlers run, or events are handed out, inside wsabi_runtime_poll or one
+/// of wsabi_runtime_next_* only: on the thread of a game loop, of an
+/// interpreter, of a user interface.
 ///
 /// Until then events wait. When more than 16 MiB of them do, sockets that
 /// have some are not read, so that TCP holds their peers back; nothing is

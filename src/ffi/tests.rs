@@ -57,6 +57,7 @@ const CALLS: &[Call] = &calls! {
     Runtime: wsabi_runtime_poll(handle, 0, 0);
     Runtime: wsabi_runtime_next_events(handle, null_mut(), size_of::<wsabi_event>() as u32, 0, 0);
     Runtime: wsabi_runtime_next_packed(handle, null_mut(), 0, 0, &mut 0);
+    Runtime: wsabi_runtime_next_pickled(handle, null_mut(), 0, 0, &mut 0);
     Runtime: wsabi_runtime_fd(handle, &mut 0);
     Runtime: wsabi_runtime_wake(handle);
     Runtime: wsabi_runtime_on_ready(handle, None, null_mut());
@@ -290,6 +291,10 @@ fn null_is_refused_by_every_function_that_needs_a_pointer() {
             (
                 "bytes_out",
                 wsabi_runtime_next_packed(0, null_mut(), 0, 0, null_mut()).into(),
+            ),
+            (
+                "bytes_out",
+                wsabi_runtime_next_pickled(0, null_mut(), 0, 0, null_mut()).into(),
             ),
             ("options_out", wsabi_options_new(null_mut()).into()),
             (

@@ -25,6 +25,7 @@ static intptr_t descriptor;
 CALL(poll_runtime, wsabi_runtime_poll(handle, 0, 0))
 CALL(next_events, wsabi_runtime_next_events(handle, &polled, sizeof polled, 1, 0))
 CALL(next_packed, wsabi_runtime_next_packed(handle, NULL, 0, 0, &packed))
+CALL(next_pickled, wsabi_runtime_next_pickled(handle, NULL, 0, 0, &packed))
 CALL(runtime_fd, wsabi_runtime_fd(handle, &descriptor))
 CALL(runtime_wake, wsabi_runtime_wake(handle))
 CALL(on_ready, wsabi_runtime_on_ready(handle, NULL, NULL))
@@ -124,6 +125,7 @@ static const struct {
     {"runtime_poll", RUNTIME, 1, poll_runtime},
     {"runtime_next_events", RUNTIME, 1, next_events},
     {"runtime_next_packed", RUNTIME, 1, next_packed},
+    {"runtime_next_pickled", RUNTIME, 1, next_pickled},
     {"runtime_fd", RUNTIME, 1, runtime_fd},
     {"runtime_wake", RUNTIME, 1, runtime_wake},
     {"runtime_on_ready", RUNTIME, 1, on_ready},

@@ -48,6 +48,8 @@ static void runtime_arguments(void)
     REFUSED(WSABI_ERR_ARGUMENT, "68", wsabi_runtime_next_events(runtime, &event, 68, 1, 0));
     REFUSED(WSABI_ERR_ARGUMENT, "buf", wsabi_runtime_next_packed(runtime, NULL, 1, 0, &bytes));
     REFUSED(WSABI_ERR_ARGUMENT, "bytes_out", wsabi_runtime_next_packed(runtime, NULL, 0, 0, NULL));
+    REFUSED(WSABI_ERR_ARGUMENT, "buf", wsabi_runtime_next_pickled(runtime, NULL, 1, 0, &bytes));
+    REFUSED(WSABI_ERR_ARGUMENT, "bytes_out", wsabi_runtime_next_pickled(runtime, NULL, 0, 0, NULL));
     REFUSED(WSABI_ERR_ARGUMENT, "fd_out", wsabi_runtime_fd(runtime, NULL));
     REFUSED(WSABI_ERR_STATE, "threads", wsabi_runtime_on_ready(runtime, NULL, NULL));
     CHECK_STATUS(0, wsabi_runtime_next_events(runtime, NULL, size, 0, 0));

@@ -69,6 +69,7 @@ static void check_asking(wsabi_runtime runtime, int32_t status)
     CHECK_STATUS(status, wsabi_runtime_poll(runtime, 0, -1));
     CHECK_STATUS(status, wsabi_runtime_next_events(runtime, &event, sizeof event, 1, -1));
     CHECK_STATUS(status, wsabi_runtime_next_packed(runtime, buf, sizeof buf, -1, &bytes));
+    CHECK_STATUS(status, wsabi_runtime_next_pickled(runtime, buf, sizeof buf, -1, &bytes));
     CHECK(bytes == 77);
 }
 

@@ -21,7 +21,7 @@ from wsabi._errors import (
     Status,
 )
 from wsabi._options import Headers, Options
-from wsabi._packed import Packed
+from wsabi._pickled import Pickled
 from wsabi._runtime import Poller
 from wsabi._stream import Stream
 
@@ -80,7 +80,7 @@ class Connection(Stream):
         self._followers = 0
         """How many others wait, for what that one does."""
         self._poller = Poller()
-        self._packed = Packed(self._poller.handle)
+        self._pickled = Pickled(self._poller.handle)
         _connections.add(self)
         try:
             self._start(self._poller.handle, 0, url, subprotocols, headers, origin, options)
@@ -127,10 +127,13 @@ class Connection(Stream):
         Raises TimeoutError where that takes longer than `timeout` seconds, and ConnectionClosed
         when the connection has ended and all messages have been received.
         """
+        try:
+            return self.messages.popleft()
+        except IndexError:
+            pass
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            if not self.messages:
-                self._wait_for_message(deadline)
+            self._wait_for_message(deadline)
             try:
                 return self.messages.popleft()
             except IndexError:
@@ -143,6 +146,10 @@ class Connection(Stream):
         return self
 
     def __next__(self) -> str | bytes:
+        try:
+            return self.messages.popleft()
+        except IndexError:
+            pass
         try:
             return self.recv()
         except ConnectionClosedOK:
@@ -243,7 +250,7 @@ class Connection(Stream):
                 seconds = _LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT)
             milliseconds = -1 if seconds is None else min(-int(-seconds * 1000 // 1), 1 << 30)
             try:
-                self._packed.deliver({0: self}, milliseconds)
+                self._pickled.deliver({0: self}, milliseconds)
             except HandleError:
                 self.lose("the interpreter ends")
             if self._end is not None:

@@ -151,6 +151,7 @@ wsabi_runtime_new = _declare("wsabi_runtime_new", c_int32, [c_uint32, c_int32, P
 wsabi_runtime_poll = _declare("wsabi_runtime_poll", c_int32, [c_uint64, c_uint32, c_int32], _check)
 wsabi_runtime_next_events = _declare("wsabi_runtime_next_events", c_int32, [c_uint64, POINTER(Event), c_uint32, c_uint32, c_int32], _check)
 wsabi_runtime_next_packed = _declare("wsabi_runtime_next_packed", c_int32, [c_uint64, c_void_p, c_size_t, c_int32, POINTER(c_size_t)], _check)
+wsabi_runtime_next_pickled = _declare("wsabi_runtime_next_pickled", c_int32, [c_uint64, c_void_p, c_size_t, c_int32, POINTER(c_size_t)], _check)
 wsabi_runtime_fd = _declare("wsabi_runtime_fd", c_int32, [c_uint64, POINTER(c_ssize_t)], _check)
 wsabi_runtime_wake = _declare("wsabi_runtime_wake", c_int32, [c_uint64], _check)
 wsabi_runtime_on_ready = _declare("wsabi_runtime_on_ready", c_int32, [c_uint64, UserDataFunction, c_void_p], _check)

@@ -8,7 +8,7 @@ import itertools
 import time
 from collections import deque
 from ctypes import byref, c_uint64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsabi import _ffi
 from wsabi._base import MessageTuple, Socket
@@ -74,7 +74,16 @@ class Stream(Socket):
             _ffi.wsabi_socket_connect(runtime, *address, settings, user_data, byref(handle))
         self._handle = handle.value
 
-    def deliver(self, kind: int, code: int, was_clean: bool, value: int, data: bytes) -> None:
+    def take(self, messages: list[str | bytes], size: int) -> None:
+        """Takes messages, which have so many bytes together."""
+        self.held += size
+        self.messages.extend(messages)
+        if self.held > _MOST_HELD and not self._is_paused:
+            self._is_paused = True
+            with contextlib.suppress(Error):
+                _ffi.wsabi_socket_pause(self._handle)
+
+    def deliver(self, kind: int, code: int, was_clean: bool, value: int, data: Any) -> None:
         """Takes note of an event that is not a message."""
         if kind == _ffi.EVENT_OPEN:
             self._has_opened = True
@@ -87,18 +96,11 @@ class Stream(Socket):
             self._author = None
             self._fail_pings()
         elif kind == _ffi.EVENT_ERROR:
-            self._error = self._error_of(code, data.decode())
+            self._error = self._error_of(code, data)
         elif kind == _ffi.EVENT_CLOSE:
             self._note_facts()
             self._release()
-            self._finish(code, data.decode(), was_clean)
-
-    def rest(self) -> None:
-        """Takes note that no event comes for a while."""
-        if self.held > _MOST_HELD and not self._is_paused:
-            self._is_paused = True
-            with contextlib.suppress(Error):
-                _ffi.wsabi_socket_pause(self._handle)
+            self._finish(code, data, was_clean)
 
     def lose(self, why: str) -> None:
         """Takes note that the runtime has ended, without events."""

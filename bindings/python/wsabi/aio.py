@@ -35,7 +35,7 @@ from wsabi._errors import (
     StateError,
 )
 from wsabi._options import Headers, Options
-from wsabi._packed import Packed
+from wsabi._pickled import Pickled
 from wsabi._runtime import Poller
 from wsabi._stream import Stream
 
@@ -225,14 +225,14 @@ class Connection(Stream):
         self._begin_close(code, reason)
         await self._until(lambda: self._end is not None)
 
-    def deliver(self, kind: int, code: int, was_clean: bool, value: int, data: bytes) -> None:
+    def take(self, messages: list[str | bytes], size: int) -> None:
+        super().take(messages, size)
+        if self._receivers:
+            _wake(self._receivers, len(messages))
+
+    def deliver(self, kind: int, code: int, was_clean: bool, value: int, data: Any) -> None:
         super().deliver(kind, code, was_clean, value, data)
         _wake(self._watchers, len(self._watchers))
-
-    def rest(self) -> None:
-        super().rest()
-        if self._receivers:
-            _wake(self._receivers, len(self.messages))
 
     def _finish(self, code: int, reason: str, was_clean: bool) -> None:
         super()._finish(code, reason, was_clean)
@@ -282,7 +282,7 @@ class _Hub:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._poller = Poller()
-        self._packed = Packed(self._poller.handle)
+        self._pickled = Pickled(self._poller.handle)
         self._descriptor = self._poller.descriptor()
         self._connections: dict[int, Connection] = {}
         self._numbers = itertools.count(1)
@@ -317,7 +317,7 @@ class _Hub:
 
     def _take(self) -> None:
         try:
-            self._packed.deliver(self._connections, 0)
+            self._pickled.deliver(self._connections, 0)
         except HandleError:
             # The interpreter ends.
             self.loop.remove_reader(self._descriptor)
