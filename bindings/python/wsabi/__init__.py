@@ -17,7 +17,7 @@ The blocking style, for clients:
         ws.send("hello")
         print(ws.recv(timeout=5))
 
-And asyncio, for clients: see `wsabi.aio`.
+And asyncio, for clients and servers: see `wsabi.aio`.
 
 The library is found by the environment variable WSABI_LIBRARY, beside this package, in the
 checkout's target/release, or by the system, in this order.
@@ -58,7 +58,7 @@ from wsabi._errors import (
 )
 from wsabi._options import Options
 from wsabi._runtime import Runtime, default_runtime
-from wsabi._server import Server
+from wsabi._server import Request, Server
 from wsabi._socket import WebSocket
 
 __all__ = [
@@ -84,6 +84,7 @@ __all__ = [
     "ProtocolError",
     "ProxyError",
     "ReadyState",
+    "Request",
     "ResourceError",
     "Runtime",
     "Server",

@@ -159,7 +159,7 @@ class Socket:
         Fails with StateError before an answer, and when `on_close` has returned.
         """
         name_and_length = text("header name", name)
-        return self._text(
+        return text_of(
             lambda *room: self._call(_ffi.wsabi_socket_response_header, *name_and_length, *room)
         )
 
@@ -251,21 +251,10 @@ class Socket:
 
     def _fact(self, fact: int) -> str:
         try:
-            return self._text(lambda *room: _ffi.wsabi_socket_fact(self._handle, fact, *room))
+            return text_of(lambda *room: _ffi.wsabi_socket_fact(self._handle, fact, *room))
         except HandleError:
             self._refuse_released()
             return self._last_facts[fact]
-
-    @staticmethod
-    def _text(write: Callable[..., int]) -> str:
-        """What `write` writes into a buffer, which is made as large as it says."""
-        size = 256
-        while True:
-            buffer = create_string_buffer(size)
-            length = write(buffer, size)
-            if length < size:
-                return buffer.raw[:length].decode()
-            size = length + 1
 
     def _refuse_ended(self) -> NoReturn:
         self._refuse_released()
@@ -283,6 +272,17 @@ def message(data: str | Buffer, plain: bool) -> MessageTuple:
     else:
         payload, type_ = bytes(memoryview(data)), _ffi.BINARY
     return payload, len(payload), type_ | (_ffi.PLAIN if plain else 0), 0
+
+
+def text_of(write: Callable[..., int]) -> str:
+    """What `write` writes into a buffer, which is made as large as it says."""
+    size = 256
+    while True:
+        buffer = create_string_buffer(size)
+        length = write(buffer, size)
+        if length < size:
+            return buffer.raw[:length].decode()
+        size = length + 1
 
 
 def seconds(nanoseconds: int) -> float | None:

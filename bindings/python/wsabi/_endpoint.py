@@ -32,6 +32,18 @@ ReconnectHandler = Optional[Callable[["WebSocket", Error, float], object]]
 class Endpoint(ABC):
     """A socket or a server. It lives at least until the library is done with it."""
 
+    _events: tuple[int, ...] = (
+        _ffi.EVENT_OPEN,
+        _ffi.EVENT_MESSAGE,
+        _ffi.EVENT_ERROR,
+        _ffi.EVENT_CLOSE,
+        _ffi.EVENT_PING,
+        _ffi.EVENT_PONG,
+        _ffi.EVENT_DRAIN,
+        _ffi.EVENT_RECONNECT,
+    )
+    """What it is to be told of."""
+
     def __init__(
         self,
         runtime: Runtime,
@@ -103,7 +115,7 @@ class Endpoint(ABC):
         runtime = self.runtime.handle
         handle = c_uint64()
         with template(subprotocols, headers, origin, options) as settings:
-            for kind in _EVENTS:
+            for kind in self._events:
                 _ffi.wsabi_options_on_event(settings, kind, _on_event)
             _ffi.wsabi_options_on_release(settings, _on_release)
             self._hand_over(
@@ -121,17 +133,6 @@ class Endpoint(ABC):
             del endpoints[user_data]
             raise
 
-
-_EVENTS = (
-    _ffi.EVENT_OPEN,
-    _ffi.EVENT_MESSAGE,
-    _ffi.EVENT_ERROR,
-    _ffi.EVENT_CLOSE,
-    _ffi.EVENT_PING,
-    _ffi.EVENT_PONG,
-    _ffi.EVENT_DRAIN,
-    _ffi.EVENT_RECONNECT,
-)
 
 # By user_data. An entry lasts until the library releases it, so that what it uses stays alive.
 endpoints: dict[int, Endpoint] = {}

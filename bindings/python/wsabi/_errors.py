@@ -59,7 +59,7 @@ class UrlError(ArgumentError):
 
 
 class HandleError(Error, ValueError):
-    """The runtime has been closed."""
+    """The runtime has been closed; or the request was answered, or its client has gone."""
 
 
 class StateError(Error):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ctypes import string_at
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsabi import _ffi
 from wsabi._base import Socket, message, seconds
@@ -53,6 +53,9 @@ class WebSocket(Socket, Endpoint):
     called on any thread and in any handler. `with` closes the connection and waits for its end.
     """
 
+    user_data: Any = None
+    """For you. In the connections of a server: what `on_request` has given to `Request.accept`."""
+
     def __init__(
         self,
         url: str,
@@ -85,8 +88,11 @@ class WebSocket(Socket, Endpoint):
         self._start(_ffi.wsabi_socket_connect, url, subprotocols, headers, origin, options)
 
     @classmethod
-    def accepted(cls, server: Endpoint, handle: int) -> WebSocket:
-        """The object for a socket that `server` has accepted, with the server's handlers."""
+    def accepted(
+        cls, server: Endpoint, take: Callable[[int], int], user_data: object = None
+    ) -> WebSocket:
+        """The object for a socket of `server`, with the server's handlers. `take` gives the library
+        what stands for the object, and returns the handle."""
         ws = cls.__new__(cls)
         Endpoint.__init__(
             ws,
@@ -100,7 +106,12 @@ class WebSocket(Socket, Endpoint):
             server.on_drain,
         )
         ws.on_reconnect = None
-        ws._hand_over(lambda user_data: _ffi.wsabi_socket_set_user_data(handle, user_data))
+        ws.user_data = user_data
+
+        def hand_over(number: int) -> None:
+            ws._handle = take(number)
+
+        ws._hand_over(hand_over)
         return ws
 
     def send(self, data: str | Buffer, *, plain: bool = False) -> None:
