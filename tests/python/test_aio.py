@@ -5,31 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib
 import socket
 import unittest
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import support
 import wsabi
 import wsabi.aio
-
-
-class AioTestCase(support.TestCase):
-    new_loop: Callable[[], asyncio.AbstractEventLoop] = staticmethod(asyncio.new_event_loop)
-
-    def run_on_loop(self, main: Coroutine[Any, Any, None]) -> None:
-        """Runs `main` on a loop, as `asyncio.run` does."""
-        loop = self.new_loop()
-        loop.set_exception_handler(lambda _loop, context: self.unraisable.append(context))
-        try:
-            loop.run_until_complete(asyncio.wait_for(main, support.DEADLINE))
-            for task in asyncio.all_tasks(loop):
-                task.cancel()
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        finally:
-            loop.close()
+from loops import AioTestCase, on_uvloop
 
 
 class Messages(AioTestCase):
@@ -389,18 +372,6 @@ async def cancelled_after(turns: int, task: asyncio.Future[Any]) -> bool:
     with contextlib.suppress(asyncio.CancelledError):
         await task
     return is_cancelled
-
-
-uvloop: Any = None
-with contextlib.suppress(ImportError):
-    uvloop = importlib.import_module("uvloop")
-
-
-def on_uvloop(kind: type[AioTestCase]) -> type[AioTestCase]:
-    """The same tests on uvloop."""
-    name = f"{kind.__name__}OnUvloop"
-    body = {"new_loop": staticmethod(lambda: uvloop.new_event_loop()), "__module__": __name__}
-    return unittest.skipIf(uvloop is None, "uvloop is not installed")(type(name, (kind,), body))
 
 
 MessagesOnUvloop = on_uvloop(Messages)

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from typing import Union
 
-from typing_extensions import assert_type
-
 import wsabi
 import wsabi.aio
+from typing_extensions import assert_type
 
 
 def on_message(ws: wsabi.WebSocket, data: str | bytes) -> None:
@@ -31,7 +30,12 @@ def on_drain(ws: wsabi.WebSocket) -> None:
 
 
 def handlers(options: wsabi.Options) -> None:
-    with wsabi.Server("ws://127.0.0.1:0/", on_message=on_message, **options) as server:
+    with wsabi.Server(
+        "ws://127.0.0.1:0/",
+        on_request=lambda request: assert_type(request.accept(), wsabi.WebSocket),
+        on_message=on_message,
+        **options,
+    ) as server:
         assert_type(server.port, int)
         with wsabi.WebSocket(
             "ws://127.0.0.1/", on_message=on_message, on_close=on_close, on_drain=on_drain
@@ -69,3 +73,22 @@ async def asyncio_style() -> None:
             assert_type(message, Union[str, bytes])
     ws = await wsabi.aio.connect("ws://127.0.0.1/")
     assert_type(ws.close_code, Union[int, None])
+
+
+async def handler(ws: wsabi.aio.Connection) -> None:
+    async for message in ws:
+        await ws.send(message)
+
+
+async def on_request(request: wsabi.aio.Request) -> None:
+    request.accept(request.subprotocols[0], user_data=request.target)
+
+
+async def asyncio_server() -> None:
+    async with wsabi.aio.serve(
+        handler, "ws://127.0.0.1:0/", on_request=on_request, max_connections=5
+    ) as server:
+        assert_type(server.port, int)
+        assert_type(server.connections, set[wsabi.aio.Connection])
+        await server.wait_closed()
+    await wsabi.aio.serve(on_request, "ws://127.0.0.1:0/")  # type: ignore[arg-type]

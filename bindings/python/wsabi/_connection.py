@@ -83,7 +83,7 @@ class Connection(Stream):
         self._pickled = Pickled(self._poller.handle)
         _connections.add(self)
         try:
-            self._start(self._poller.handle, 0, url, subprotocols, headers, origin, options)
+            self._start(self._poller.handle, url, subprotocols, headers, origin, options)
             self._until(lambda: self._has_opened or self._end is not None)
         except BaseException:
             self._poller.close()
@@ -250,7 +250,7 @@ class Connection(Stream):
                 seconds = _LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT)
             milliseconds = -1 if seconds is None else min(-int(-seconds * 1000 // 1), 1 << 30)
             try:
-                self._pickled.deliver({0: self}, milliseconds)
+                self._pickled.deliver({self._handle: self}, milliseconds)
             except HandleError:
                 self.lose("the interpreter ends")
             if self._end is not None:

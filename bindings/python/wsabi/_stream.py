@@ -60,7 +60,6 @@ class Stream(Socket):
     def _start(
         self,
         runtime: int,
-        user_data: int,
         url: str,
         subprotocols: str | Iterable[str],
         headers: Headers,
@@ -71,7 +70,7 @@ class Stream(Socket):
         address = text("url", url)
         handle = c_uint64()
         with template(subprotocols, headers, origin, options) as settings:
-            _ffi.wsabi_socket_connect(runtime, *address, settings, user_data, byref(handle))
+            _ffi.wsabi_socket_connect(runtime, *address, settings, None, byref(handle))
         self._handle = handle.value
 
     def take(self, messages: list[str | bytes], size: int) -> None:

@@ -1,48 +1,21 @@
-"""WebSocket connections for asyncio.
-
-    import asyncio
-    import wsabi.aio
-
-    async def main():
-        async with wsabi.aio.connect("ws://127.0.0.1:8080/") as ws:
-            await ws.send("John")
-            async for message in ws:
-                print(message)
-
-    asyncio.run(main())
-
-The loop watches a descriptor of the library: no thread runs Python. It can be any loop that has
-`add_reader`, such as that of asyncio on Linux and macOS, and uvloop. Objects belong to the loop on
-which they were made, and to its thread.
-"""
+"""Connections on a loop: what `connect` gives, and what a server has."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wsabi._base import message
-from wsabi._errors import (
-    BufferFullError,
-    ClosedError,
-    ConnectionClosedOK,
-    HandleError,
-    StateError,
-)
+from wsabi._errors import BufferFullError, ClosedError, ConnectionClosedOK, StateError
 from wsabi._options import Headers, Options
-from wsabi._pickled import Pickled
-from wsabi._runtime import Poller
 from wsabi._stream import Stream
+from wsabi.aio._hub import Hub
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, Unpack
-
-__all__ = ["Connection", "connect"]
 
 T = TypeVar("T")
 
@@ -88,13 +61,13 @@ class connect:
             await self._connection.close()
 
     async def _connect(self) -> Connection:
-        connection = Connection(await _Hub.of_running_loop())
+        connection = Connection(await Hub.of_running_loop())
         await connection.open(*self._arguments)
         return connection
 
 
 class Connection(Stream):
-    """A connection on a loop of asyncio. `connect` makes it.
+    """A connection on a loop of asyncio. `connect` makes it, and `serve` does for each client.
 
     Several tasks may use it at a time; where several receive, each message goes to one of them.
     Whatever waits can be cancelled: no message is lost by that, and one whose `send` was cancelled
@@ -108,7 +81,10 @@ class Connection(Stream):
     that are left are closed with code 1001.
     """
 
-    def __init__(self, hub: _Hub) -> None:
+    user_data: Any = None
+    """What the server's `on_request` has given to `Request.accept`."""
+
+    def __init__(self, hub: Hub) -> None:
         super().__init__()
         self._hub = hub
         self._receivers: deque[asyncio.Future[None]] = deque()
@@ -125,12 +101,12 @@ class Connection(Stream):
         options: Options,
     ) -> None:
         """What `connect` does."""
-        runtime, self._user_data = self._hub.add(self)
+        self._start(self._hub.runtime, url, subprotocols, headers, origin, options)
+        self._hub.add(self._handle, self)
         try:
-            self._start(runtime, self._user_data, url, subprotocols, headers, origin, options)
             await self._until(lambda: self._has_opened or self._end is not None)
         except BaseException:
-            self._hub.remove(self._user_data)
+            self._hub.remove(self._handle)
             self._release()
             raise
         if not self._has_opened:
@@ -236,7 +212,7 @@ class Connection(Stream):
 
     def _finish(self, code: int, reason: str, was_clean: bool) -> None:
         super()._finish(code, reason, was_clean)
-        self._hub.remove(self._user_data)
+        self._hub.remove(self._handle)
         _wake(self._receivers, len(self._receivers))
         _wake(self._watchers, len(self._watchers))
 
@@ -276,70 +252,6 @@ class Connection(Stream):
             _wake(self._receivers, 1)
 
 
-class _Hub:
-    """The connections of one loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._poller = Poller()
-        self._pickled = Pickled(self._poller.handle)
-        self._descriptor = self._poller.descriptor()
-        self._connections: dict[int, Connection] = {}
-        self._numbers = itertools.count(1)
-        self._ended: asyncio.Future[None] | None = None
-        """Waits until there is no connection any more."""
-        self._lifetime = self._live()
-
-    @staticmethod
-    async def of_running_loop() -> _Hub:
-        """That of the running loop, made when it is first needed."""
-        loop = asyncio.get_running_loop()
-        hub = _hubs.get(id(loop))
-        if hub is None or hub.loop is not loop:
-            hub = _Hub(loop)
-            loop.add_reader(hub._descriptor, hub._take)
-            _hubs[id(loop)] = hub
-            # The loop will close this generator before it ends.
-            await hub._lifetime.__anext__()
-        return hub
-
-    def add(self, connection: Connection) -> tuple[int, int]:
-        """The runtime for a connection, and its user_data."""
-        number = next(self._numbers)
-        self._connections[number] = connection
-        return self._poller.handle, number
-
-    def remove(self, number: int) -> None:
-        """Takes out a connection that has no events any more."""
-        self._connections.pop(number, None)
-        if not self._connections and self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
-
-    def _take(self) -> None:
-        try:
-            self._pickled.deliver(self._connections, 0)
-        except HandleError:
-            # The interpreter ends.
-            self.loop.remove_reader(self._descriptor)
-
-    async def _live(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            await self._close()
-
-    async def _close(self) -> None:
-        _hubs.pop(id(self.loop), None)
-        if self._connections:
-            self._poller.shutdown(0)
-            self._ended = self.loop.create_future()
-            await asyncio.wait([self._ended], timeout=_FAREWELL)
-        self.loop.remove_reader(self._descriptor)
-        for connection in list(self._connections.values()):
-            connection.lose("the event loop ends")
-        self._poller.close()
-
-
 def _wake(waiters: deque[asyncio.Future[None]], count: int) -> None:
     """Has the first `count` of them go on."""
     while count > 0 and waiters:
@@ -347,9 +259,3 @@ def _wake(waiters: deque[asyncio.Future[None]], count: int) -> None:
         if not waiter.done():
             waiter.set_result(None)
             count -= 1
-
-
-# Seconds that connections may take to close when their loop ends.
-_FAREWELL = 1.0
-# By the number of the loop. A hub lives as long as its loop watches it.
-_hubs: weakref.WeakValueDictionary[int, _Hub] = weakref.WeakValueDictionary()
