@@ -186,6 +186,29 @@ class Serving(AioTestCase):
 
         self.run_on_loop(main())
 
+    def test_messages_are_published_to_who_subscribes(self) -> None:
+        async def subscribe(ws: wsabi.aio.Connection) -> None:
+            async for topic in ws:
+                ws.subscribe(str(topic))
+                await ws.send("done")
+
+        async def main() -> None:
+            async with wsabi.aio.serve(subscribe, URL, slow_subscribers="close") as server:
+                clients = [await wsabi.aio.connect(url_of(server)) for _ in range(4)]
+                for number, ws in enumerate(clients):
+                    await ws.send(f"topic {number % 2}")
+                    self.assertEqual(await ws.recv(), "done")
+                self.assertEqual(server.publish("even", "topic 0"), 2)
+                self.assertEqual(server.publish(b"all"), 4)
+                for number, ws in enumerate(clients):
+                    if number % 2 == 0:
+                        self.assertEqual(await ws.recv(), "even")
+                    self.assertEqual(await ws.recv(), b"all")
+                    with self.assertRaises(wsabi.ArgumentError):
+                        ws.subscribe("topic 0")
+
+        self.run_on_loop(main())
+
     def test_tls(self) -> None:
         identity = support.certificate("here", "cert"), support.certificate("here", "key")
 
@@ -194,9 +217,15 @@ class Serving(AioTestCase):
             async with wsabi.aio.serve(echo, url, tls_identity=identity) as server:
                 ca = support.certificate("here", "ca")
                 at = url_of(server).replace("ws:", "wss:")
-                async with wsabi.aio.connect(at, tls_ca=ca) as ws:
-                    await ws.send("secret")
-                    self.assertEqual(await ws.recv(), "secret")
+                for _ in range(2):
+                    async with wsabi.aio.connect(at, tls_ca=ca) as ws:
+                        await ws.send("secret")
+                        self.assertEqual(await ws.recv(), "secret")
+                    server.set_tls(tls_identity=identity)
+                elsewhere = tuple(support.certificate("elsewhere", it) for it in ("cert", "key"))
+                server.set_tls(tls_identity=elsewhere)
+                with self.assertRaises(wsabi.TlsError):
+                    await wsabi.aio.connect(at, tls_ca=ca)
 
         self.run_on_loop(main())
 
@@ -218,6 +247,7 @@ class Requests(AioTestCase):
 
         async def handler(ws: wsabi.aio.Connection) -> None:
             await ws.send(ws.user_data)
+            await ws.recv()
 
         async def main() -> None:
             async with wsabi.aio.serve(handler, URL, on_request=on_request) as server:

@@ -8,7 +8,6 @@ from ctypes import string_at
 from typing import TYPE_CHECKING, Any, Optional
 
 from wsabi import _ffi
-from wsabi._base import message
 from wsabi._endpoint import (
     CloseHandler,
     DrainHandler,
@@ -20,16 +19,16 @@ from wsabi._endpoint import (
     PongHandler,
 )
 from wsabi._errors import HandleError
-from wsabi._options import Headers, Options, template, text
-from wsabi._request import BaseRequest
+from wsabi._options import Headers, Options
 from wsabi._runtime import Runtime, default_runtime
+from wsabi._serving import BaseRequest, Listener
 from wsabi._socket import WebSocket
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, Unpack
+    from typing_extensions import Unpack
 
 
-class Server(Endpoint):
+class Server(Listener, Endpoint):
     """Listens at `url`, such as `ws://127.0.0.1:0/`, and makes a WebSocket of every connection.
     `wss://` is TLS, and needs the option `tls_identity`.
 
@@ -76,37 +75,7 @@ class Server(Endpoint):
         if on_request is not None:
             self._events = (*self._events, _ffi.EVENT_REQUEST)
         self._start(_ffi.wsabi_server_listen, url, subprotocols, headers, None, options)
-        self.port: int = _ffi.wsabi_server_port(self._handle)
-
-    def set_tls(
-        self,
-        *,
-        tls_identity: tuple[str, str],
-        tls_client_ca: str = "",
-        tls_resumption: bool = True,
-        tls_key_log: bool = False,
-    ) -> None:
-        """Gives a server of `wss://` another identity, such as a renewed certificate, for the
-        connections that come from now on; and what else TLS does there, as in the options."""
-        options: Options = {
-            "tls_identity": tls_identity,
-            "tls_client_ca": tls_client_ca,
-            "tls_resumption": tls_resumption,
-            "tls_key_log": tls_key_log,
-        }
-        with template((), (), None, options) as settings:
-            _ffi.wsabi_server_set_tls(self._handle, settings)
-
-    def publish(self, data: str | Buffer, topic: str | None = None, *, plain: bool = False) -> int:
-        """Sends a message to every WebSocket that subscribes to `topic`, or, without one, to every
-        open WebSocket of the server. Returns how many took it.
-
-        It is framed and compressed once for all, and never waits. One for which more than
-        `max_buffered` bytes would wait does not get it: see the option `slow_subscribers`.
-        """
-        payload, length, type_, _ = message(data, plain)
-        to = (None, 0) if topic is None else text("topic", topic)
-        return int(_ffi.wsabi_server_publish(self._handle, *to, type_, payload, length))
+        self._note_port()
 
     def close(self) -> None:
         """Stops listening, and closes the connections with code 1001. Does not wait."""

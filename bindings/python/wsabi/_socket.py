@@ -7,7 +7,7 @@ from ctypes import string_at
 from typing import TYPE_CHECKING, Any
 
 from wsabi import _ffi
-from wsabi._base import Socket, message, seconds
+from wsabi._base import message, seconds
 from wsabi._endpoint import (
     CloseHandler,
     DrainHandler,
@@ -19,14 +19,15 @@ from wsabi._endpoint import (
     PongHandler,
     ReconnectHandler,
 )
-from wsabi._options import Headers, Options, text
+from wsabi._options import Headers, Options
 from wsabi._runtime import Runtime, default_runtime
+from wsabi._serving import Subscriber
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Unpack
 
 
-class WebSocket(Socket, Endpoint):
+class WebSocket(Subscriber, Endpoint):
     """One WebSocket connection, which begins when the object is made and needs no loop.
 
     The handlers run on a thread of the runtime, one at a time and in order: `on_open(ws)`,
@@ -148,19 +149,6 @@ class WebSocket(Socket, Endpoint):
     def resume(self) -> None:
         """Reads on after `pause`. Fails with ClosedError once the connection has ended."""
         self._call(_ffi.wsabi_socket_resume)
-
-    def subscribe(self, topic: str) -> None:
-        """Has a server's WebSocket get what `Server.publish` sends to `topic`, which has 1 to 255
-        bytes, until it closes. Subscribing twice changes nothing.
-
-        Fails with StateError before the connection is open, or with more than 1024 topics, with
-        ClosedError once it is closing, and with ArgumentError where it is a client's.
-        """
-        self._call(_ffi.wsabi_socket_subscribe, *text("topic", topic))
-
-    def unsubscribe(self, topic: str) -> None:
-        """Ends a subscription, if there is one."""
-        self._call(_ffi.wsabi_socket_unsubscribe, *text("topic", topic))
 
     def ping(self, data: Buffer = b"") -> None:
         """Sends a ping with at most 125 bytes; `on_pong` gets the answer. Fails as `send` does.

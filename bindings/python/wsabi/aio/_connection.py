@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from wsabi._base import message
 from wsabi._errors import BufferFullError, ClosedError, ConnectionClosedOK, StateError
 from wsabi._options import Headers, Options
+from wsabi._serving import Subscriber
 from wsabi._stream import Stream
 from wsabi.aio._hub import Hub
 
@@ -66,7 +67,7 @@ class connect:
         return connection
 
 
-class Connection(Stream):
+class Connection(Stream, Subscriber):
     """A connection on a loop of asyncio. `connect` makes it, and `serve` does for each client.
 
     Several tasks may use it at a time; where several receive, each message goes to one of them.

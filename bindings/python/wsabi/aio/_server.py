@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from wsabi import _ffi
 from wsabi._errors import ConnectionClosed, HandleError
 from wsabi._options import Headers, Options, template, text
-from wsabi._request import BaseRequest
+from wsabi._serving import BaseRequest, Listener
 from wsabi.aio._connection import Connection
 from wsabi.aio._hub import Hub
 
@@ -87,7 +87,7 @@ class serve:
         return Server(await Hub.of_running_loop(), self)
 
 
-class Server:
+class Server(Listener):
     """A server on a loop of asyncio. `serve` makes it."""
 
     def __init__(self, hub: Hub, how: serve) -> None:
@@ -104,8 +104,7 @@ class Server:
         except BaseException:
             hub.remove_server(self.user_data)
             raise
-        self.port: int = _ffi.wsabi_server_port(self._handle)
-        """The port that it listens on; 0 for a Unix socket."""
+        self._note_port()
 
     def close(self) -> None:
         """Stops listening, and closes the connections with code 1001, so that handlers which wait
