@@ -29,7 +29,7 @@ class Publishing(support.TestCase):
         ends[0].unsubscribe("süß")
         self.assertEqual(server.publish("for one", topic="süß"), 1)
         self.assertEqual(server.publish(bytearray(b"for all"), plain=True), 3)
-        expected = (
+        expected: tuple[list[tuple[object]], ...] = (
             [("for two",), (b"for all",)],
             [("for two",), ("for one",), (b"for all",)],
             [(b"for all",)],
