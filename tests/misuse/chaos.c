@@ -35,6 +35,8 @@ static wsabi_runtime lasting;
 static pthread_mutex_t passing_mutex = PTHREAD_MUTEX_INITIALIZER;
 static wsabi_runtime passing; /* the one that comes and goes */
 static wsabi_options client_options, server_options;
+static wsabi_server server;
+static char published[3000]; /* the text that goes to many */
 static int port;
 static int64_t end_ms;
 
@@ -196,6 +198,16 @@ static void act(unsigned *random)
         CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_socket_release(socket ^ UINT64_C(1) << 51));
 }
 
+/* Says something to all, or to those in the room, and enters or leaves that. */
+static void publish(wsabi_socket socket, unsigned choice)
+{
+    int64_t taken = wsabi_server_publish(server, choice % 2 ? "room" : NULL, choice % 2 ? 4 : 0,
+                                         WSABI_TEXT, published, sizeof published);
+    CHECK(taken >= 0);
+    CHECK(is_fair(choice % 3 ? wsabi_socket_subscribe(socket, "room", 4)
+                             : wsabi_socket_unsubscribe(socket, "room", 4)));
+}
+
 /* Looks at an event before anything is done about it. */
 static void check_event(life *self, const wsabi_event *event)
 {
@@ -216,7 +228,9 @@ static void check_event(life *self, const wsabi_event *event)
     } else {
         CHECK(self->opens == 1 && self->errors == 0);
     }
-    if (event->kind == WSABI_EVENT_MESSAGE) {
+    if (event->kind == WSABI_EVENT_MESSAGE && event->type == WSABI_TEXT) {
+        CHECK(event->len == sizeof published && memcmp(event->data, published, event->len) == 0);
+    } else if (event->kind == WSABI_EVENT_MESSAGE) {
         CHECK(event->len >= sizeof number);
         memcpy(&number, event->data, sizeof number);
         CHECK(number == self->received);
@@ -241,7 +255,7 @@ static void at_client(const wsabi_event *event, void *user_data)
     leave(self);
 }
 
-/* Echoes, and ends connections now and then. */
+/* Echoes, publishes, and ends connections now and then. */
 static void at_server(const wsabi_event *event, void *user_data)
 {
     life *self = (life *)user_data;
@@ -254,6 +268,8 @@ static void at_server(const wsabi_event *event, void *user_data)
     choice = below(&self->random, 1000);
     if (event->kind == WSABI_EVENT_MESSAGE)
         CHECK(is_fair(wsabi_socket_send_binary(event->handle, event->data, event->len)));
+    if (choice >= 980)
+        publish(event->handle, choice);
     if (choice < 2)
         CHECK(is_fair(wsabi_socket_close(event->handle, 1000, "", 0)));
     else if (choice < 4)
@@ -338,8 +354,8 @@ int main(void)
 {
     pthread_t threads[THREADS];
     int descriptors = count_descriptors(), tasks = count_threads();
-    wsabi_server server = 0;
     size_t i;
+    memset(published, 'p', sizeof published);
     for (i = 0; i < SLOTS; i++)
         pthread_mutex_init(&slots[i].mutex, NULL);
     CHECK_OK(wsabi_runtime_new(2, WSABI_DELIVER_ON_THREADS, &lasting));
