@@ -48,9 +48,10 @@ pub struct Arrival {
 pub const SHORT_READ_MEANS_EMPTY: bool = cfg!(unix);
 
 /// What `send` needs so that a dead peer is an error and not a signal.
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+#[cfg(all(unix, not(target_vendor = "apple")))]
 const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+/// Apple's sockets are told once, others know no signals.
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
 const NO_SIGNAL: i32 = 0;
 
 impl Transport {
