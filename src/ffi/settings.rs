@@ -138,7 +138,8 @@ pub unsafe extern "C" fn wsabi_options_set_basic_auth(
 /// - https: the same, through TLS to the proxy, whose certificate is
 ///   verified like a server's; port 443. Identity, pins and server name of
 ///   these options are not for the proxy.
-/// - socks5: names are resolved here; port 1080.
+/// - socks5: names are resolved here, and the proxy is asked for one address
+///   after the other; port 1080.
 /// - socks5h: the proxy resolves the names; port 1080.
 /// - "env" alone: what the environment says at the time of this call, by
 ///   http_proxy, https_proxy, all_proxy and no_proxy.

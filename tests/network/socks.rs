@@ -83,6 +83,40 @@ fn a_name_is_resolved_by_the_proxy_or_here() {
 }
 
 #[test]
+fn every_address_of_a_name_is_tried() {
+    const V6: &[u8] = &[
+        5, 1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 9,
+    ];
+    const V4: &[u8] = &[5, 1, 0, 1, 127, 0, 0, 1, 0, 9];
+    let runtime = Runtime::new();
+    for is_granted in [true, false] {
+        let proxy = RawServer::new();
+        let options = through(&proxy_url("socks5://", &proxy));
+        let client = runtime.connect("ws://localhost:9/", &options);
+        let mut stream = proxy.accept_stream();
+        expect(&mut stream, &[5, 1, 0]);
+        stream.write_all(&[5, 0]).unwrap();
+        expect(&mut stream, V6);
+        // Behind the refusal, which ends the connection (RFC 1928 §6), something is lost with it.
+        stream.write_all(&[5, 8, 0, 1]).unwrap();
+        expect_end(&mut stream);
+        let mut stream = proxy.accept_stream();
+        expect(&mut stream, &[5, 1, 0]);
+        stream.write_all(&[5, 0]).unwrap();
+        expect(&mut stream, V4);
+        if is_granted {
+            stream.write_all(GRANTED).unwrap();
+            serve(&client, stream);
+        } else {
+            stream.write_all(&[5, 5]).unwrap();
+            let sentence = expect_failure(&client, ERR_PROXY);
+            expect_in(&sentence, &["127.0.0.1:9", "connection refused"]);
+            assert!(proxy.is_alone());
+        }
+    }
+}
+
+#[test]
 fn user_and_password_are_offered_and_given_where_they_are_wanted() {
     let runtime = Runtime::new();
     let before = "socks5h://us%3Aer:p%40ss@";

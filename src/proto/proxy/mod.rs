@@ -58,6 +58,14 @@ impl Handshake {
             Self::Socks5(handshake) => handshake.wants_other_credentials(),
         }
     }
+
+    /// Whether the proxy cannot connect to this address, and may be able to connect to another.
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Connect(_) => false,
+            Self::Socks5(handshake) => handshake.is_refused(),
+        }
+    }
 }
 
 #[cfg(test)]

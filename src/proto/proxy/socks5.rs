@@ -28,6 +28,7 @@ pub struct Handshake {
     /// For sentences.
     target: String,
     wants_other_credentials: bool,
+    is_refused: bool,
 }
 
 /// What the proxy says next.
@@ -57,6 +58,7 @@ impl Handshake {
             request: connect_request(target)?,
             target: target.to_string(),
             wants_other_credentials: false,
+            is_refused: false,
         };
         Ok((handshake, greeting))
     }
@@ -99,6 +101,11 @@ impl Handshake {
     /// Whether the proxy has refused the credentials, or to do without.
     pub fn wants_other_credentials(&self) -> bool {
         self.wants_other_credentials
+    }
+
+    /// Whether the proxy cannot connect to this target, and may be able to connect to another.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// RFC 1928 §3.
@@ -160,7 +167,9 @@ impl Handshake {
             check_version(*version)?;
         }
         if let [_, code @ 1..=0xff, ..] = message {
-            return Err(self.refusal(*code));
+            let code = *code;
+            self.is_refused = true;
+            return Err(self.refusal(code));
         }
         if let [_, _, reserved @ 1..=0xff, ..] = message {
             return Err(failure(format!(

@@ -267,6 +267,7 @@ impl Connection {
         while let Phase::Tunneling(handshake) = &mut self.phase {
             let result = handshake.receive(&cx.buffer[start..len]);
             let is_hopeless = handshake.wants_other_credentials();
+            let is_refused = handshake.is_refused();
             match result {
                 Ok((_, proxy::Step::More)) => return,
                 Ok((used, proxy::Step::Send(bytes))) => {
@@ -286,6 +287,11 @@ impl Connection {
                     return self.give_up(Error::Proxy(sentence.into()));
                 }
                 Err(error) => {
+                    if is_refused && self.way().is_some_and(Way::try_next_address) {
+                        // RFC 1928 §6: the proxy closes this connection.
+                        self.disconnect();
+                        return self.look_up(cx);
+                    }
                     self.is_hopeless = is_hopeless;
                     return self.give_up(error);
                 }

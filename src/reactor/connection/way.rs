@@ -17,8 +17,8 @@ pub struct Way {
     /// Where the attempt under way leads, which redirects change.
     url: Url,
     proxy: Option<Proxy>,
-    /// The server's address, if the proxy wants one.
-    address: Option<SocketAddr>,
+    /// The server's addresses, if the proxy wants one: the first is being tried.
+    addresses: VecDeque<SocketAddr>,
     steps: VecDeque<Step>,
     /// How many redirects may follow.
     redirects: u32,
@@ -43,7 +43,7 @@ impl Way {
             wanted: url.clone(),
             url,
             proxy: None,
-            address: None,
+            addresses: VecDeque::new(),
             steps: VecDeque::new(),
             redirects: 0,
             retry: settings.reconnect.map(Retry::new),
@@ -72,7 +72,7 @@ impl Way {
     fn lead_to(&mut self, url: Url, choice: &ProxyChoice) -> Result<()> {
         self.proxy = choice.proxy_for(&url)?;
         self.url = url;
-        self.address = None;
+        self.addresses.clear();
         self.steps.clear();
         if let Some(proxy) = &self.proxy {
             if proxy.is_tls() {
@@ -129,14 +129,24 @@ impl Way {
     /// Takes the addresses of [`Self::next_host`]. Returns those to connect to, if they are.
     pub fn found(&mut self, addresses: Vec<SocketAddr>) -> Option<Vec<SocketAddr>> {
         if self.wants_address() {
-            self.address = addresses.first().copied();
+            self.addresses = addresses.into();
             return None;
         }
         Some(addresses)
     }
 
+    /// Has the proxy try the server's next address, on a new connection. False: there is none.
+    pub fn try_next_address(&mut self) -> bool {
+        if self.addresses.len() < 2 {
+            return false;
+        }
+        self.addresses.pop_front();
+        self.steps.push_front(Step::Tunnel);
+        true
+    }
+
     fn wants_address(&self) -> bool {
-        self.address.is_none() && self.proxy.as_ref().is_some_and(|it| !it.resolves_names())
+        self.addresses.is_empty() && self.proxy.as_ref().is_some_and(|it| !it.resolves_names())
     }
 
     /// What to do next, now that the last step is done.
@@ -153,8 +163,8 @@ impl Way {
             let (tunnel, bytes) = Tunnel::new(&self.url.host_and_port(), proxy.basic_auth());
             return Ok(Some((Handshake::Connect(tunnel), bytes)));
         }
-        let target = match (self.address, self.url.host()) {
-            (Some(address), _) => Target::Ip(address),
+        let target = match (self.addresses.front(), self.url.host()) {
+            (Some(address), _) => Target::Ip(*address),
             (None, Host::Ip(address)) => Target::Ip((address, self.url.port()).into()),
             (None, Host::Domain(name)) => Target::Domain(name, self.url.port()),
         };
