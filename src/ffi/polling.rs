@@ -12,8 +12,7 @@ use std::{ptr, slice};
 
 use crate::delivery::Waiting;
 use crate::ffi::event::wsabi_event;
-use crate::ffi::guard::guard;
-use crate::ffi::guard::guard_value;
+use crate::ffi::guard::{guard, guard_value};
 use crate::ffi::library::hook;
 use crate::ffi::output::Out;
 use crate::ffi::pickle::{self, Pickle};

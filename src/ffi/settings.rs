@@ -32,11 +32,8 @@ pub unsafe extern "C" fn wsabi_options_add_subprotocol(
     name: *const c_char,
     len: usize,
 ) -> i32 {
-    guard(|| {
-        // SAFETY: by contract of this function.
-        let name = unsafe { input::setting("name", name, len) }?;
-        change(options, |settings| settings.add_subprotocol(name))
-    })
+    // SAFETY: by contract of this function.
+    unsafe { set_text(options, "name", name, len, Options::add_subprotocol) }
 }
 
 /// Adds a header field to a client's request or a server's answer.
@@ -78,11 +75,8 @@ pub unsafe extern "C" fn wsabi_options_set_origin(
     text: *const c_char,
     len: usize,
 ) -> i32 {
-    guard(|| {
-        // SAFETY: by contract of this function.
-        let text = unsafe { input::setting("text", text, len) }?;
-        change(options, |settings| settings.set_origin(text))
-    })
+    // SAFETY: by contract of this function.
+    unsafe { set_text(options, "text", text, len, Options::set_origin) }
 }
 
 /// Sets the User-Agent field of a client's request, or the Server field of a
@@ -97,11 +91,8 @@ pub unsafe extern "C" fn wsabi_options_set_user_agent(
     text: *const c_char,
     len: usize,
 ) -> i32 {
-    guard(|| {
-        // SAFETY: by contract of this function.
-        let text = unsafe { input::setting("text", text, len) }?;
-        change(options, |settings| settings.set_user_agent(text))
-    })
+    // SAFETY: by contract of this function.
+    unsafe { set_text(options, "text", text, len, Options::set_user_agent) }
 }
 
 /// Sets the credentials of a client, "user:password". Empty: none, which is
@@ -123,11 +114,16 @@ pub unsafe extern "C" fn wsabi_options_set_basic_auth(
     credentials: *const c_char,
     len: usize,
 ) -> i32 {
-    guard(|| {
-        // SAFETY: by contract of this function.
-        let credentials = unsafe { input::setting("credentials", credentials, len) }?;
-        change(options, |settings| settings.set_basic_auth(credentials))
-    })
+    // SAFETY: by contract of this function.
+    unsafe {
+        set_text(
+            options,
+            "credentials",
+            credentials,
+            len,
+            Options::set_basic_auth,
+        )
+    }
 }
 
 /// Sets the proxy that a client connects through:
@@ -155,11 +151,8 @@ pub unsafe extern "C" fn wsabi_options_set_proxy(
     proxy: *const c_char,
     len: usize,
 ) -> i32 {
-    guard(|| {
-        // SAFETY: by contract of this function.
-        let proxy = unsafe { input::setting("proxy", proxy, len) }?;
-        change(options, |settings| settings.set_proxy(proxy))
-    })
+    // SAFETY: by contract of this function.
+    unsafe { set_text(options, "proxy", proxy, len, Options::set_proxy) }
 }
 
 /// Sets how many redirects a client follows in a row while it connects, from
@@ -459,6 +452,25 @@ pub extern "C" fn wsabi_options_set_reuse_port(options: wsabi_options, on: i32) 
     guard(|| {
         let on = input::flag("on", on)?;
         change(options, |settings| settings.set_reuse_port(on))
+    })
+}
+
+/// The body of a function that makes a text a setting, which failures call `name`.
+///
+/// # Safety
+///
+/// As for [`input::setting`].
+pub(super) unsafe fn set_text(
+    options: wsabi_options,
+    name: &str,
+    text: *const c_char,
+    len: usize,
+    set: impl FnOnce(&mut Options, &str) -> Result<()>,
+) -> i32 {
+    guard(|| {
+        // SAFETY: the same contract.
+        let text = unsafe { input::setting(name, text, len) }?;
+        change(options, |settings| set(settings, text))
     })
 }
 

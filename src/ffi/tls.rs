@@ -16,7 +16,8 @@ use std::ffi::c_char;
 use crate::ffi::guard::guard;
 use crate::ffi::input;
 use crate::ffi::options::wsabi_options;
-use crate::ffi::settings::change;
+use crate::ffi::settings::{change, set_text};
+use crate::options::Options;
 
 /// Makes a client trust the authorities in pem and no others, neither those
 /// of the system nor those that were added before. Empty: those of the
@@ -31,11 +32,8 @@ pub unsafe extern "C" fn wsabi_options_set_tls_ca(
     pem: *const c_char,
     len: usize,
 ) -> i32 {
-    guard(|| {
-        // SAFETY: by contract of this function.
-        let pem = unsafe { input::setting("pem", pem, len) }?;
-        change(options, |settings| settings.set_tls_ca(pem))
-    })
+    // SAFETY: by contract of this function.
+    unsafe { set_text(options, "pem", pem, len, Options::set_tls_ca) }
 }
 
 /// Makes a client trust the authorities in pem besides those that it trusts
@@ -51,11 +49,8 @@ pub unsafe extern "C" fn wsabi_options_add_tls_ca(
     pem: *const c_char,
     len: usize,
 ) -> i32 {
-    guard(|| {
-        // SAFETY: by contract of this function.
-        let pem = unsafe { input::setting("pem", pem, len) }?;
-        change(options, |settings| settings.add_tls_ca(pem))
-    })
+    // SAFETY: by contract of this function.
+    unsafe { set_text(options, "pem", pem, len, Options::add_tls_ca) }
 }
 
 /// Sets who this end is. A server of wss:// has to be somebody; a client is
@@ -105,11 +100,8 @@ pub unsafe extern "C" fn wsabi_options_set_tls_client_ca(
     pem: *const c_char,
     len: usize,
 ) -> i32 {
-    guard(|| {
-        // SAFETY: by contract of this function.
-        let pem = unsafe { input::setting("pem", pem, len) }?;
-        change(options, |settings| settings.set_tls_client_ca(pem))
-    })
+    // SAFETY: by contract of this function.
+    unsafe { set_text(options, "pem", pem, len, Options::set_tls_client_ca) }
 }
 
 /// Sets the name or address that a client asks the server for and that the
@@ -128,11 +120,8 @@ pub unsafe extern "C" fn wsabi_options_set_tls_server_name(
     name: *const c_char,
     len: usize,
 ) -> i32 {
-    guard(|| {
-        // SAFETY: by contract of this function.
-        let name = unsafe { input::setting("name", name, len) }?;
-        change(options, |settings| settings.set_tls_server_name(name))
-    })
+    // SAFETY: by contract of this function.
+    unsafe { set_text(options, "name", name, len, Options::set_tls_server_name) }
 }
 
 /// Makes a client take only servers whose own key is this one, or another
@@ -153,11 +142,8 @@ pub unsafe extern "C" fn wsabi_options_add_tls_pin(
     pin: *const c_char,
     len: usize,
 ) -> i32 {
-    guard(|| {
-        // SAFETY: by contract of this function.
-        let pin = unsafe { input::setting("pin", pin, len) }?;
-        change(options, |settings| settings.add_tls_pin(pin))
-    })
+    // SAFETY: by contract of this function.
+    unsafe { set_text(options, "pin", pin, len, Options::add_tls_pin) }
 }
 
 /// Sets whether a client verifies the certificate of the server: 1, the
