@@ -8,7 +8,7 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+    ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 use rustls::{ClientConfig, CommonState, Error, ServerConfig};
 
@@ -291,10 +291,12 @@ fn take<D>(
                 }
             }
         }
-        Ok(ConnectionState::EncodeTlsData(mut data)) => match encode(&mut data, outgoing) {
-            Ok(()) => Step::More,
-            Err(error) => Step::Failed(error),
-        },
+        Ok(ConnectionState::EncodeTlsData(mut data)) => {
+            match append(outgoing, OVERHEAD, |room| data.encode(room)) {
+                Ok(()) => Step::More,
+                Err(error) => Step::Failed(error),
+            }
+        }
         Ok(ConnectionState::TransmitTlsData(data)) => {
             // It is in `outgoing`, in front of whatever comes later.
             data.done();
@@ -332,37 +334,49 @@ impl<D> Encrypt for WriteTraffic<'_, D> {
 }
 
 /// Appends what `write` writes, in as much room as it wants.
-fn append(
+fn append<E: Into<Refused>>(
     out: &mut Buffer,
     mut room: usize,
-    mut write: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, E>,
 ) -> Written {
     loop {
-        match write(out.spare(room).map_err(|_| out_of_memory())?) {
+        let written = write(out.spare(room).map_err(|_| out_of_memory())?);
+        match written.map_err(E::into) {
             Ok(len) => {
                 out.fill(len);
                 return Ok(());
             }
-            Err(EncryptError::InsufficientSize(size)) if size.required_size > room => {
-                room = size.required_size;
+            Err(Refused::Wants(more)) if more > room => room = more,
+            Err(Refused::Wants(more)) => {
+                let sentence = format!("TLS wants {more} bytes of room, and has {room}");
+                return Err(Error::General(sentence));
             }
-            Err(error) => return Err(Error::General(error.to_string())),
+            Err(Refused::Failed(sentence)) => return Err(Error::General(sentence)),
         }
     }
 }
 
-fn encode<D>(data: &mut EncodeTlsData<'_, D>, out: &mut Buffer) -> Written {
-    let mut room = OVERHEAD;
-    loop {
-        match data.encode(out.spare(room).map_err(|_| out_of_memory())?) {
-            Ok(len) => {
-                out.fill(len);
-                return Ok(());
-            }
-            Err(EncodeError::InsufficientSize(size)) if size.required_size > room => {
-                room = size.required_size;
-            }
-            Err(error) => return Err(Error::General(error.to_string())),
+/// Why rustls has written nothing.
+enum Refused {
+    /// So much room is wanted.
+    Wants(usize),
+    Failed(String),
+}
+
+impl From<EncryptError> for Refused {
+    fn from(error: EncryptError) -> Self {
+        match error {
+            EncryptError::InsufficientSize(size) => Self::Wants(size.required_size),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<EncodeError> for Refused {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::InsufficientSize(size) => Self::Wants(size.required_size),
+            error => Self::Failed(error.to_string()),
         }
     }
 }
