@@ -1,10 +1,10 @@
 //! What a connection has to know of its options: plain values, already checked.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::net::{Listening, ProxyChoice, tls};
-use crate::proto::deflate;
+use crate::proto::{Keepalive, deflate};
 
 /// The settings of a socket or of a server's sockets. Shared, never changed.
 #[derive(Clone, Debug)]
@@ -75,6 +75,23 @@ pub struct Reconnect {
     pub max: Duration,
     /// After how many attempts in a row to give up; 0: never.
     pub tries: u32,
+}
+
+impl Settings {
+    /// The watch over a connection that begins now.
+    pub fn keepalive(&self, now: Instant) -> Keepalive {
+        Keepalive::new(
+            self.ping_interval,
+            self.pong_timeout,
+            self.idle_timeout,
+            now,
+        )
+    }
+
+    /// Until when an attempt that begins now has to have led to an open connection.
+    pub fn connect_deadline(&self, now: Instant) -> Option<Instant> {
+        self.connect_timeout.and_then(|it| now.checked_add(it))
+    }
 }
 
 impl Default for Settings {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::{Connection, Context, Phase, retry};
 use crate::delivery::{Event, Payload};
 use crate::error::Error;
-use crate::proto::{Buffer, CloseFrame, Closing, Ending, Failure, Keepalive, Role};
+use crate::proto::{Buffer, CloseFrame, Closing, Ending, Failure, Role};
 use crate::reactor::command::now;
 use crate::reactor::outbox::ReadyState;
 
@@ -141,7 +141,7 @@ impl Connection {
     /// Waits for the next attempt.
     fn retry(&mut self, cause: &Error, delay: Duration) {
         log::debug!("reconnecting in {} ms: {cause}", delay.as_millis());
-        self.disconnect();
+        self.forget();
         let now = now();
         self.connect_deadline = None;
         self.enter(Phase::Waiting(now + delay), now);
@@ -151,10 +151,15 @@ impl Connection {
         }
     }
 
-    /// Forgets the connection, and is as before the first.
+    /// Ends the connection before it is established, for another one of the same attempt.
     pub(super) fn disconnect(&mut self) {
-        let settings = Arc::clone(&self.link.settings);
         self.link.disconnected();
+        self.forget();
+    }
+
+    /// Forgets the connection, and is as before the first.
+    fn forget(&mut self) {
+        let settings = Arc::clone(&self.link.settings);
         self.transport = None;
         self.tls_ending = None;
         self.tail = Buffer::new();
@@ -163,12 +168,7 @@ impl Connection {
         self.read_closed = false;
         self.write_error = None;
         self.closing = Closing::new(settings.close_timeout);
-        self.keepalive = Keepalive::new(
-            settings.ping_interval,
-            settings.pong_timeout,
-            settings.idle_timeout,
-            now(),
-        );
+        self.keepalive = settings.keepalive(now());
         self.shut = false;
         self.is_hopeless = false;
     }

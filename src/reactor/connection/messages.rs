@@ -9,8 +9,7 @@ use crate::delivery::{Event, Payload, Undelivered};
 use crate::error::{Error, Sentence};
 use crate::proto::deflate::Agreed;
 use crate::proto::{
-    Buffer, CloseFrame, Failure, Keepalive, Location, MessageKind, Overdue, Received, Receiver,
-    close,
+    Buffer, CloseFrame, Failure, Location, MessageKind, Overdue, Received, Receiver, close,
 };
 use crate::reactor::outbox::ReadyState;
 
@@ -40,12 +39,7 @@ impl Connection {
             facts.opened += 1;
         }
         let settings = &self.link.settings;
-        self.keepalive = Keepalive::new(
-            settings.ping_interval,
-            settings.pong_timeout,
-            settings.idle_timeout,
-            cx.now,
-        );
+        self.keepalive = settings.keepalive(cx.now);
         let inflater = agreed.map(|agreed| agreed.inflater());
         let receiver = Receiver::new(self.link.role, settings.max_message, inflater);
         self.enter(Phase::Open(receiver), cx.now);

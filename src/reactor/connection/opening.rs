@@ -17,8 +17,7 @@ impl Connection {
     /// Begins an attempt.
     pub(super) fn set_out(&mut self, cx: &mut Context<'_>) {
         let settings = Arc::clone(&self.link.settings);
-        let limit = settings.connect_timeout;
-        self.connect_deadline = limit.and_then(|it| cx.now.checked_add(it));
+        self.connect_deadline = settings.connect_deadline(cx.now);
         let url = self.link.take_url();
         let Some(way) = self.way() else { return };
         let started = way.start(url, &settings);
