@@ -2,6 +2,7 @@
 //! its turns; the others are the stages of its life.
 
 mod answering;
+mod asking;
 mod deciding;
 mod ending;
 mod messages;
