@@ -30,7 +30,7 @@ pub struct Transport {
     tls: OnceLock<Box<Layer>>,
 }
 
-/// What a read from a secure transport gave.
+/// What a read gave, once it is decrypted.
 #[derive(Debug)]
 pub struct Arrival {
     /// How many bytes came; none: the stream has ended.
@@ -107,8 +107,8 @@ impl Transport {
         }
     }
 
-    /// Whether there is TLS: [`Self::receive`] is to be called in place of [`Self::read`], and
-    /// [`Self::seal`] before [`Self::write`].
+    /// Whether there is TLS: only [`Self::receive`] may read, and [`Self::seal`] is to be called
+    /// before [`Self::write`].
     pub fn is_secure(&self) -> bool {
         self.tls.get().is_some()
     }
@@ -123,7 +123,7 @@ impl Transport {
         self.tls.get().is_some_and(|tls| tls.has_outgoing())
     }
 
-    /// Reads records and decrypts them to where `at` says.
+    /// Reads to where `at` says; records are decrypted to there.
     pub fn receive(&self, buffer: &mut [u8], at: usize) -> io::Result<Arrival> {
         let place = self.tls.get().map_or(at, |tls| tls.place(at));
         let room = buffer.get_mut(place..).unwrap_or_default();
@@ -135,7 +135,7 @@ impl Transport {
         let mut arrival = Arrival {
             wire,
             room: most,
-            end: at,
+            end: place + wire,
             ending: None,
         };
         if let Some(tls) = self.tls.get() {

@@ -6,8 +6,8 @@ use super::messages::add;
 use super::{Connection, Context, Phase};
 use crate::delivery::Outlet;
 use crate::error::Error;
+use crate::net::SHORT_READ_MEANS_EMPTY;
 use crate::net::tls::{self, Fault, Peer};
-use crate::net::{SHORT_READ_MEANS_EMPTY, Transport};
 use crate::proto::Buffer;
 use crate::reactor::link::Link;
 use crate::reactor::outbox::ReadyState;
@@ -63,10 +63,11 @@ impl Connection {
         let Some(transport) = self.transport.clone() else {
             return;
         };
-        if transport.is_secure() {
-            return self.read_secure(&transport, cx);
+        if let Some(ending) = self.tls_ending.take() {
+            return self.end_tls(ending);
         }
         if let Phase::Open(receiver) = &mut self.phase
+            && !transport.is_secure()
             && self.tail.is_empty()
             && let Some(room) = receiver.room()
         {
@@ -76,22 +77,6 @@ impl Connection {
                 self.filled(len, cx);
             }
             return;
-        }
-        let held = self.tail.len();
-        // One byte stays free for the NUL behind the last payload.
-        let end = cx.buffer.len() - 1;
-        cx.buffer[..held].copy_from_slice(self.tail.bytes());
-        let result = transport.read(&mut cx.buffer[held..end]);
-        if let Some(len) = self.judge(result, end - held, cx) {
-            self.tail.clear();
-            self.receive(held + len, cx);
-        }
-    }
-
-    /// Reads records once, and uses what was in them.
-    fn read_secure(&mut self, transport: &Transport, cx: &mut Context<'_>) {
-        if let Some(ending) = self.tls_ending.take() {
-            return self.end_tls(ending);
         }
         let held = self.tail.len();
         // One byte stays free for the NUL behind the last payload.
