@@ -416,6 +416,7 @@ impl Worker {
             resolver: &self.lent.resolver,
             now,
             slot,
+            frames: 0,
         };
         // A defect ends its connection, not the thread and all others.
         let acted = catch_unwind(AssertUnwindSafe(|| act(connection, &mut context)));

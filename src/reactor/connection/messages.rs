@@ -67,6 +67,7 @@ impl Connection {
                 Err(failure) => return self.fail(failure, cx),
                 Ok(None) => break,
                 Ok(Some(step)) => {
+                    cx.frames += 1;
                     let base = start;
                     start += step.consumed;
                     alive |= match step.received {

@@ -45,6 +45,8 @@ pub struct Connection {
     held_back: bool,
     /// The socket may hold more than was read.
     readable: bool,
+    /// The last turn ended for the number of its frames.
+    is_dense: bool,
     /// The peer will send no more than what is there.
     read_closed: bool,
     /// Writing has failed: the end, once all that was received is read.
@@ -111,10 +113,16 @@ pub struct Context<'a> {
     pub resolver: &'a Resolver,
     pub now: Instant,
     pub slot: usize,
+    /// How many frames, or pieces of them, this turn has brought.
+    pub frames: usize,
 }
 
 /// So that a peer that sends without end leaves time for other connections.
 const READS_PER_TURN: usize = 16;
+/// The same for one whose frames are tiny: each costs more time than its bytes do.
+const FRAMES_PER_TURN: usize = 4096;
+/// What is read at a time from one that sent more of them in its last turn.
+const DENSE_READ: usize = 32 << 10;
 /// A tail buffer that a connection may keep.
 const KEPT: usize = 256;
 
@@ -143,6 +151,7 @@ impl Connection {
             tail: Buffer::new(),
             held_back: false,
             readable: false,
+            is_dense: false,
             read_closed: false,
             write_error: None,
             closing: Closing::new(settings.close_timeout),
@@ -196,11 +205,12 @@ impl Connection {
             self.link.cork();
             self.take_held_back(cx);
             for _ in 0..READS_PER_TURN {
-                if !self.may_read() {
+                if !self.may_read() || cx.frames >= FRAMES_PER_TURN {
                     break;
                 }
                 self.read(cx);
             }
+            self.is_dense = cx.frames >= FRAMES_PER_TURN;
         }
         self.attend(cx);
     }

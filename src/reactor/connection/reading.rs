@@ -1,9 +1,10 @@
 //! What a connection reads, and who uses it.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use super::messages::add;
-use super::{Connection, Context, Phase};
+use super::{Connection, Context, DENSE_READ, Phase};
 use crate::delivery::Outlet;
 use crate::error::Error;
 use crate::net::SHORT_READ_MEANS_EMPTY;
@@ -11,6 +12,9 @@ use crate::net::tls::{self, Fault, Peer};
 use crate::proto::Buffer;
 use crate::reactor::link::Link;
 use crate::reactor::outbox::ReadyState;
+
+/// How much of a connection is read whose request is refused.
+const MOST_OF_REFUSED: u64 = 1 << 20;
 
 /// Whether the application wants no message now. Once the end has begun it gets none, and what is
 /// read only brings the end.
@@ -80,7 +84,11 @@ impl Connection {
         }
         let held = self.tail.len();
         // One byte stays free for the NUL behind the last payload.
-        let end = cx.buffer.len() - 1;
+        let mut end = cx.buffer.len() - 1;
+        // Records need room for the longest of them, and take more time than frames do.
+        if self.is_dense && !transport.is_secure() {
+            end = end.min(held + DENSE_READ);
+        }
         cx.buffer[..held].copy_from_slice(self.tail.bytes());
         let (result, most, plain) = match transport.receive(&mut cx.buffer[..end], held) {
             Ok(arrival) => {
@@ -216,7 +224,18 @@ impl Connection {
             Phase::Asking(_) => self.receive_answer(len, cx),
             Phase::Awaiting(_) => self.receive_request(len, cx),
             Phase::Open(_) => self.messages(0, len, cx),
+            Phase::Leaving => self.drop_received(),
             _ => {}
+        }
+    }
+
+    /// What comes behind the end is read so that what was said last is not lost by a reset; but of
+    /// a request that is refused, not for as long as its client likes.
+    fn drop_received(&mut self) {
+        let was_open = self.link.ready_state() >= ReadyState::Open;
+        if !was_open && self.link.received.bytes.load(Ordering::Relaxed) > MOST_OF_REFUSED {
+            let sentence = "the client of a refused request went on";
+            self.give_up(Error::Io(sentence.into()));
         }
     }
 }
