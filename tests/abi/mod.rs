@@ -60,6 +60,51 @@ pub fn die_of_broken_pipes() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
+/// Lets this process, and those that it starts, have as many descriptors as the system allows.
+/// Returns how many.
+#[cfg(unix)]
+pub fn use_all_descriptors() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the limit lives during the calls.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
+        limit.rlim_cur = limit.rlim_max;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit), 0);
+    }
+    limit.rlim_cur
+}
+
+/// Lets another process have so many descriptors.
+#[cfg(target_os = "linux")]
+pub fn limit_descriptors(process: u32, count: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: count,
+        rlim_max: use_all_descriptors(),
+    };
+    let process = libc::pid_t::try_from(process).unwrap();
+    // SAFETY: the limit lives during the call, and the old one is not asked for.
+    let set = unsafe {
+        let old = std::ptr::null_mut();
+        libc::prlimit(process, libc::RLIMIT_NOFILE, &raw const limit, old)
+    };
+    assert_eq!(set, 0);
+}
+
+/// How many bytes this process has from its allocator, as far as that tells.
+pub fn heap() -> u64 {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: it only reads the allocator's own figures.
+        let info = unsafe { libc::mallinfo2() };
+        (info.uordblks + info.hblkhd) as u64
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    0
+}
+
 /// The latest failure of this thread, for a message.
 pub fn last_error() -> String {
     text_at((functions().last_error)())

@@ -17,6 +17,7 @@ mod support;
 mod target;
 mod text;
 mod tls;
+#[allow(dead_code, reason = "the abuses in tests/abuse use more of it")]
 mod victim;
 mod words;
 

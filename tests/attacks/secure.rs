@@ -21,7 +21,7 @@ pub struct SecureTarget {
     role: Role,
     settings: String,
     hostile: RawServer,
-    port: u16,
+    pub port: u16,
     pub server: Arc<ServerConfig>,
     pub client: Arc<ClientConfig>,
 }

@@ -23,7 +23,7 @@ pub struct Target {
     pub role: Role,
     settings: String,
     hostile: RawServer,
-    port: u16,
+    pub port: u16,
     is_narrow: bool,
 }
 

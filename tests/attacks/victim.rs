@@ -1,8 +1,8 @@
 //! The library in a process of its own, which is attacked while its memory and its time are
 //! measured from outside. The process is this test program, run again.
 //!
-//! It reads commands, `connect URL SETTINGS` and `listen SETTINGS`, and reports what happens in
-//! lines that begin with `>`. It ends when its input does.
+//! It reads commands, `connect URL SETTINGS`, `listen SETTINGS` and `heap`, and reports what happens
+//! in lines that begin with `>`. It ends when its input does.
 
 use std::collections::HashMap;
 use std::env;
@@ -145,6 +145,19 @@ impl Victim {
         writeln!(self.input, "listen {settings}").unwrap();
         let line = self.line();
         line.strip_prefix("port ").unwrap().parse().unwrap()
+    }
+
+    /// How many bytes of heap it uses, as far as its allocator tells.
+    pub fn heap(&mut self) -> u64 {
+        writeln!(self.input, "heap").unwrap();
+        let line = self.line();
+        line.strip_prefix("heap ").unwrap().parse().unwrap()
+    }
+
+    /// How many descriptors it has.
+    pub fn descriptors(&self) -> usize {
+        let directory = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(directory).unwrap().count()
     }
 
     /// The next report, and the number of the socket, counted from 0.
@@ -294,6 +307,8 @@ pub fn run_if_told() {
     });
     let runtime = Runtime::new();
     warm_up(&runtime);
+    // Clients with the same settings share their options, as those of a program do.
+    let mut clients = HashMap::new();
     say("ready");
     for line in io::stdin().lines().map_while(Result::ok) {
         let mut words = line.split(' ');
@@ -302,10 +317,13 @@ pub fn run_if_told() {
         match command {
             "connect" => {
                 let url = words.next().unwrap().to_owned();
-                let (options, behaviour) = words::settings(words);
-                reporter.behaviour = behaviour;
+                let settings = words.collect::<Vec<_>>().join(" ");
+                let (options, behaviour) = clients
+                    .entry(settings)
+                    .or_insert_with_key(|it| words::settings(it.split(' ')));
+                reporter.behaviour = behaviour.clone();
                 let hook = move |socket, seen: &Seen| reporter.look(socket, seen);
-                let (socket, _) = runtime.try_connect(url.as_bytes(), &options, hook);
+                let (socket, _) = runtime.try_connect(url.as_bytes(), options, hook);
                 assert!(socket.is_ok(), "{}", abi::last_error());
             }
             "listen" => {
@@ -319,6 +337,7 @@ pub fn run_if_told() {
                 let (server, _) = runtime.listen_at(url, &options, hook);
                 say(&format!("port {}", server.port));
             }
+            "heap" => say(&format!("heap {}", abi::heap())),
             _ => panic!("{line}"),
         }
     }
@@ -347,7 +366,7 @@ fn warm_up(runtime: &Runtime) {
 /// Counts messages, reports the rest, and behaves as the application is told to:
 /// `echo=1` sends messages back, `slow=MS` takes its time for each, `flood=BYTES` sends messages of
 /// that size at OPEN until one is refused, `burst=BYTES` has another thread send such messages until
-/// the end, `close=CODE` closes at OPEN.
+/// the end, `close=CODE` closes at OPEN, `quiet=1` keeps all to itself.
 struct Reporter {
     behaviour: HashMap<String, u32>,
     sockets: HashMap<Socket, Tally>,
@@ -365,6 +384,10 @@ impl Reporter {
 
     fn look(&mut self, socket: Socket, seen: &Seen) {
         let told = |name: &str| self.behaviour.get(name).copied();
+        if told("quiet").is_some() {
+            self.act_quietly(socket, seen);
+            return;
+        }
         let number = number_of(socket);
         let tally = self.sockets.entry(socket).or_default();
         match seen {
@@ -408,6 +431,27 @@ impl Reporter {
             | Seen::Drain
             | Seen::Reconnect { .. }
             | Seen::Released => {}
+        }
+    }
+}
+
+impl Reporter {
+    /// Does what it is told to and says nothing, nor counts: there may be too many.
+    fn act_quietly(&self, socket: Socket, seen: &Seen) {
+        let told = |name: &str| self.behaviour.get(name).copied();
+        match seen {
+            Seen::Open => {
+                if let Some(size) = told("flood") {
+                    flood(socket, size as usize);
+                }
+                if let Some(code) = told("close") {
+                    socket.close(code as i32, "");
+                }
+            }
+            Seen::Message { data, .. } if told("echo").is_some() => {
+                socket.send_binary(data);
+            }
+            _ => {}
         }
     }
 }

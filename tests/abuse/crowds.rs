@@ -1,0 +1,154 @@
+//! Many clients that do little.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::abi;
+use crate::bystander::{Bystander, dial, plain};
+use crate::support::wire::{self, BINARY, FIN, Peer, frame};
+use crate::support::{REQUEST, wait_until};
+use crate::target::{Role, Target};
+use crate::{alone, scale};
+
+/// What a connection may cost that has not got to OPEN, in bytes.
+const HALF_OPEN: usize = 4 << 10;
+
+/// As many as are wanted, or there are descriptors for.
+pub fn as_many(wanted: usize) -> usize {
+    // Some are in use, and some are for those who are served meanwhile.
+    let most = usize::try_from(abi::use_all_descriptors()).unwrap() - 500;
+    if most < wanted {
+        println!("{most} connections in place of {wanted}: there are no more descriptors");
+    }
+    wanted.min(most)
+}
+
+/// Waits until the server has no more connections than before.
+pub fn wait_for_descriptors(target: &Target, before: usize) {
+    // The bystander's next one may have come.
+    wait_until("the connections to end", || {
+        target.victim.descriptors() <= before + 2
+    });
+}
+
+#[track_caller]
+pub fn expect_bounded(target: &Target, bytes: usize, cpu: Duration) {
+    target.victim.expect_within(8 + (bytes >> 20) as u64, cpu);
+}
+
+#[test]
+fn s1_thousands_of_half_open_connections_are_shown_out_and_others_are_served() {
+    let _alone = alone();
+    let count = as_many(10_000);
+    let limit = Duration::from_millis(scale(3_000, 10_000) as u64);
+    let settings = format!("quiet=1 echo=1 connect_timeout={}", limit.as_millis());
+    let mut target = Target::new(Role::Server, &settings);
+    let bystander = Bystander::watch(target.port);
+    let before = target.victim.descriptors();
+    let began = Instant::now();
+    let mut strangers = Vec::with_capacity(count);
+    let mut most = 0;
+    for number in 0..count {
+        let mut stranger = dial(target.port);
+        let said = [&b""[..], b"G", b"GET / HTTP/1.1\r\nHost: a\r\nX: "][number % 3];
+        stranger.write_all(said).unwrap();
+        strangers.push(stranger);
+        if number % 500 == 0 {
+            most = most.max(target.victim.descriptors());
+        }
+    }
+    most = most.max(target.victim.descriptors()) - before;
+    let heap = target.victim.heap();
+    println!(
+        "{count} came in {:.1?}; {most} were there at a time, and the heap was {} KiB",
+        began.elapsed(),
+        heap >> 10
+    );
+    for stranger in &mut strangers {
+        let _ = stranger.read_to_end(&mut Vec::new());
+    }
+    wait_for_descriptors(&target, before);
+    bystander.report("half-open connections");
+    expect_bounded(&target, count * HALF_OPEN, Duration::from_secs(10));
+}
+
+#[test]
+fn s1_requests_of_a_byte_a_second_are_shown_out() {
+    let _alone = alone();
+    let count = as_many(scale(500, 5_000));
+    let settings = "quiet=1 echo=1 connect_timeout=3000";
+    let mut target = Target::new(Role::Server, settings);
+    let bystander = Bystander::watch(target.port);
+    let began = Instant::now();
+    let mut strangers: Vec<TcpStream> = (0..count).map(|_| dial(target.port)).collect();
+    let mut request = REQUEST.iter();
+    for second in 1.. {
+        let byte = [*request.next().unwrap()];
+        strangers.retain_mut(|it| it.write_all(&byte).is_ok());
+        if strangers.is_empty() {
+            break;
+        }
+        // The pace of the abuse, not a wait for something.
+        while began.elapsed() < Duration::from_secs(second) {
+            thread::park_timeout(Duration::from_secs(second).saturating_sub(began.elapsed()));
+        }
+    }
+    println!("{count} were gone after {:.1?}", began.elapsed());
+    target.victim.heap();
+    bystander.report("a byte a second");
+    expect_bounded(&target, count * HALF_OPEN, Duration::from_secs(5));
+}
+
+#[test]
+fn s11_clients_that_do_not_read_cost_their_limit_and_nobody_else() {
+    let _alone = alone();
+    let count = scale(20, 200);
+    const LIMIT: usize = 1 << 20;
+    let settings = format!("quiet=1 flood=65536 max_buffered={LIMIT} ping_interval=0");
+    let mut target = Target::narrow(Role::Server, &settings);
+    let quiet = target.victim.listen("quiet=1 echo=1");
+    let bystander = Bystander::watch(quiet);
+    let mut idlers: Vec<Peer> = (0..count).map(|_| target.unseen("")).collect();
+    // The next one is served when all of them have been sent what they get.
+    drop(plain(quiet));
+    println!("heap {} KiB", target.victim.heap() >> 10);
+    bystander.report("clients that do not read");
+    // Its buffer grows by doubling.
+    expect_bounded(&target, 2 * count * LIMIT, Duration::from_secs(10));
+    // Nothing of what was taken is lost.
+    for idler in &mut idlers {
+        for _ in 0..LIMIT / 65_536 {
+            assert_eq!(idler.read_frame().payload.len(), 65_536);
+        }
+    }
+}
+
+#[test]
+fn s13_clients_that_never_answer_close_are_reaped() {
+    let _alone = alone();
+    let count = as_many(scale(300, 5_000));
+    let settings = "quiet=1 close=1000 close_timeout=500";
+    let mut target = Target::new(Role::Server, settings);
+    let quiet = target.victim.listen("quiet=1 echo=1");
+    let bystander = Bystander::watch(quiet);
+    let before = target.victim.descriptors();
+    let mut deaf: Vec<Peer> = (0..count).map(|_| target.unseen("")).collect();
+    for (number, peer) in deaf.iter_mut().enumerate() {
+        if number % 2 == 0 {
+            // Says everything but Close, as long as it is listened to.
+            let _ = peer
+                .stream
+                .write_all(&wire::masked(&frame(FIN | BINARY, &[0; 1_000])));
+        }
+        let mut end = Vec::new();
+        match peer.stream.read_to_end(&mut end) {
+            Ok(_) => assert_eq!(end, wire::close(1000, b"")),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+    }
+    wait_for_descriptors(&target, before);
+    bystander.report("clients that never answer Close");
+    expect_bounded(&target, count * HALF_OPEN, Duration::from_secs(10));
+}

@@ -1,0 +1,193 @@
+//! Clients that do much.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use socket2::SockRef;
+use zlib_rs::{Deflate, DeflateFlush};
+
+use crate::abi::Delivery;
+use crate::bystander::{Bystander, plain};
+use crate::crowds::{expect_bounded, wait_for_descriptors};
+use crate::support::REQUEST;
+use crate::support::wire::{BINARY, CONTINUATION, FIN, PING, frame, masked};
+use crate::target::{Role, Target};
+use crate::{alone, scale};
+
+const RSV1: u8 = 0x40;
+
+/// How long a flood lasts.
+fn duration() -> Duration {
+    Duration::from_millis(scale(1_000, 20_000) as u64)
+}
+
+/// Several clients at a time do this again and again. It is told whether to go on. Returns how often
+/// they did.
+fn flood(act: impl Fn(&dyn Fn() -> bool) + Send + Sync + 'static) -> usize {
+    let (is_over, act, count) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(act),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let clients: Vec<_> = (0..scale(2, 20))
+        .map(|_| {
+            let (is_over, act, count) =
+                (Arc::clone(&is_over), Arc::clone(&act), Arc::clone(&count));
+            thread::spawn(move || {
+                let goes_on = || !is_over.load(Ordering::Relaxed);
+                while goes_on() {
+                    act(&goes_on);
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    thread::park_timeout(duration());
+    is_over.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().unwrap();
+    }
+    count.load(Ordering::Relaxed)
+}
+
+/// The most time that the server may use of the processor: what there is of one.
+fn cpu() -> Duration {
+    duration() * 2 + Duration::from_secs(5)
+}
+
+fn reset(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+#[test]
+fn s8_connects_and_resets_at_any_moment_are_survived() {
+    let _alone = alone();
+    for (what, said, reads) in [
+        ("before anything is said", &b""[..], false),
+        ("in the request", &REQUEST[..60], false),
+        ("behind the request", REQUEST, false),
+        ("when it is answered", REQUEST, true),
+    ] {
+        let target = Target::new(Role::Server, "quiet=1 echo=1");
+        let bystander = Bystander::watch(target.port);
+        let before = target.victim.descriptors();
+        let address = SocketAddr::from(([127, 0, 0, 1], target.port));
+        let count = flood(move |_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let _ = stream.write_all(said);
+            if reads {
+                crate::support::read_head(&mut stream);
+            }
+            reset(&stream);
+        });
+        println!("{count} connections were reset {what}");
+        wait_for_descriptors(&target, before);
+        bystander.report(what);
+        expect_bounded(&target, 0, cpu());
+    }
+}
+
+/// What comes after the other without end on an established connection, of which nothing is read.
+fn endless(what: &str, offer: &str, settings: &str, frames: &[u8], mebibytes: usize) {
+    let settings = format!("quiet=1 {settings}");
+    let mut target = Target::new(Role::Server, &settings);
+    let quiet = target.victim.listen("quiet=1 echo=1");
+    let bystander = Bystander::watch(quiet);
+    let bytes = masked(frames);
+    let (port, offer) = (target.port, offer.to_owned());
+    let written = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&written);
+    let connections = flood(move |goes_on| {
+        let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+        // A server that holds its peer back is no reason to wait.
+        let patience = Duration::from_millis(500);
+        stream.set_write_timeout(Some(patience)).unwrap();
+        let (head, end) = REQUEST.split_at(REQUEST.len() - 2);
+        let _ = stream.write_all(&[head, offer.as_bytes(), end].concat());
+        while goes_on() && stream.write_all(&bytes).is_ok() {
+            counted.fetch_add(bytes.len(), Ordering::Relaxed);
+        }
+    });
+    let written = written.load(Ordering::Relaxed) >> 20;
+    println!("{what}: {written} MiB on {connections} connections were taken");
+    bystander.report(what);
+    let waiting = Delivery::of_tests().waiting() as usize;
+    expect_bounded(&target, (mebibytes + waiting) << 20, cpu());
+    drop(plain(quiet));
+}
+
+#[test]
+fn s7_pings_without_end_leave_time_for_others() {
+    let _alone = alone();
+    let pings = frame(FIN | PING, &[b'p'; 125]).repeat(2_000);
+    endless("pings", "", "", &pings, 0);
+}
+
+#[test]
+fn s7_tiny_fragments_without_end_leave_time_for_others() {
+    let _alone = alone();
+    let begin = frame(BINARY, b"");
+    for (what, fragment) in [("empty fragments", &b""[..]), ("fragments of a byte", b"x")] {
+        let fragments = frame(CONTINUATION, fragment).repeat(20_000);
+        let frames = [&begin[..], &fragments, &frame(FIN, b"")].concat();
+        endless(what, "", "max_message=1000000", &frames, 4);
+    }
+}
+
+#[test]
+fn s7_tiny_messages_without_end_leave_time_for_others() {
+    let _alone = alone();
+    let messages = frame(FIN | BINARY, b"x").repeat(20_000);
+    endless("tiny messages", "", "", &messages, 0);
+}
+
+#[test]
+fn s7_bombs_leave_time_for_others() {
+    let _alone = alone();
+    let mut deflate = Deflate::new(9, false, 15);
+    let mut mebibyte = vec![0; 10_000];
+    deflate
+        .compress(&vec![0; 1 << 20], &mut mebibyte, DeflateFlush::SyncFlush)
+        .unwrap();
+    mebibyte.truncate(usize::try_from(deflate.total_out()).unwrap());
+    let bomb = frame(FIN | RSV1 | BINARY, &mebibyte.repeat(512));
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    endless("bombs", offer, "max_message=1000000", &bomb, 16);
+}
+
+#[test]
+fn s3_unmasked_frames_fail_before_anything_is_delivered() {
+    let _alone = alone();
+    let mut target = Target::new(Role::Server, "");
+    for good in [Vec::new(), masked(&frame(FIN | BINARY, b"good"))] {
+        for bad in [
+            frame(FIN | BINARY, b"bad"),
+            frame(BINARY, b""),
+            frame(FIN | PING, b""),
+            vec![FIN | BINARY, 0x7f],
+        ] {
+            let mut peer = target.peer();
+            peer.send_raw(&[&good[..], &bad].concat());
+            assert_eq!(peer.read_frame().close_code(), Some(1002));
+            drop(peer);
+            let received = target.victim.expect_failure(crate::abi::ERR_PROTOCOL, 1002);
+            assert_eq!(received.messages, usize::from(!good.is_empty()));
+        }
+    }
+    let unmasked = frame(FIN | BINARY, b"x");
+    let quiet = target.victim.listen("quiet=1 echo=1");
+    let bystander = Bystander::watch(quiet);
+    let count = flood(move |_| {
+        let mut peer = plain(quiet);
+        peer.send_raw(&unmasked);
+        assert_eq!(peer.read_frame().close_code(), Some(1002));
+    });
+    println!("{count} clients did not mask");
+    bystander.report("unmasked frames");
+    expect_bounded(&target, 0, cpu());
+}
