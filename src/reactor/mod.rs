@@ -7,6 +7,7 @@ mod chunk;
 mod command;
 mod compression;
 mod connection;
+mod deferred;
 mod entrance;
 mod link;
 mod listener;

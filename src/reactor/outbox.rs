@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::chunk::{CHUNK, Chunk, Framed};
+use super::deferred::Deferred;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::net::Transport;
@@ -62,7 +63,7 @@ pub struct Outbox {
     /// The buffered amount at which the application wants a drain event.
     pub drain_at: Option<u64>,
     /// What was published while a message was sent in pieces, and follows it.
-    deferred: Deferred,
+    pub deferred: Deferred,
     /// The pong that waits while the system takes nothing.
     pong: Option<Box<[u8]>>,
     /// The latest ping of the application or of the keepalive.
@@ -86,19 +87,9 @@ pub struct Wishes {
     pub broken: Option<Error>,
 }
 
-/// Messages that are to follow another one.
-#[derive(Default)]
-struct Deferred {
-    messages: Vec<Arc<Framed>>,
-    /// The memory that they take.
-    held: u64,
-}
-
 /// A published message of so many bytes is shared by those who send it; a smaller one is copied, so
 /// that it goes with others to the system.
 const SHARED: usize = 16 << 10;
-/// What a message takes besides its bytes, about.
-const OVERHEAD: u64 = 128;
 /// Behind so many waiting bytes, only the latest ping is answered.
 const MUCH: usize = 64 << 10;
 /// How long a list of chunks a connection may keep that has none.
@@ -206,26 +197,6 @@ impl Outbox {
             .map_err(|_| Refused::Memory.error(message.payload))?;
         self.accept(message.payload);
         Ok(())
-    }
-
-    /// Keeps a message until the one that is being sent in pieces is complete.
-    pub fn defer(&mut self, message: &Arc<Framed>, settings: &Settings) -> Result<()> {
-        let deferred = &mut self.deferred;
-        let held = deferred.held + message.wire.len() as u64 + OVERHEAD;
-        if held > settings.max_buffered {
-            let sentence = "too much waits for the end of a message that is sent in pieces";
-            return Err(Error::BufferFull(sentence.into()));
-        }
-        let room = deferred.messages.try_reserve(1);
-        room.map_err(|_| Refused::Memory.error(message.payload))?;
-        deferred.messages.push(Arc::clone(message));
-        deferred.held = held;
-        Ok(())
-    }
-
-    /// The message that was sent in pieces is complete: takes what is to follow it.
-    pub fn take_deferred(&mut self) -> Vec<Arc<Framed>> {
-        std::mem::take(&mut self.deferred).messages
     }
 
     /// Whether nobody will write what waits unless the I/O thread is called.
@@ -508,8 +479,8 @@ mod tests {
         let mut written = Vec::new();
         while out.prepare(pool) {
             let front = std::mem::take(&mut out.front);
-            let len = front.bytes.len().min(most);
-            written.extend_from_slice(&front.bytes.bytes()[..len]);
+            let len = front.len().min(most);
+            written.extend_from_slice(&front.wire()[..len]);
             let (before, payload) = (out.buffered, len as u64);
             out.written(front, len);
             assert!(before - out.buffered <= payload);
@@ -548,5 +519,35 @@ mod tests {
         assert!(written.starts_with(b"\x82\x06before\x82\x7f"));
         assert!(written.ends_with(b"\x07\x07\x82\x05after"));
         assert_eq!(written.len(), 8 + 10 + 3 * CHUNK + 7);
+    }
+
+    #[test]
+    fn large_published_messages_are_shared_and_small_ones_copied_in_order() {
+        let pool = Mutex::default();
+        let mut outboxes = [connected(), connected(), connected()];
+        let message = |len: usize| {
+            let mut wire = Buffer::new();
+            wire.append(&vec![len as u8; len]).unwrap();
+            Arc::new(Framed { wire, payload: len })
+        };
+        let messages = [10, SHARED, 20, 30, 5 * CHUNK, SHARED - 1].map(message);
+        let mut expected = Vec::new();
+        for message in &messages {
+            expected.extend_from_slice(message.wire.bytes());
+            for out in &mut outboxes {
+                out.append_framed(message, &pool).unwrap();
+                append(out, b"own", &pool);
+            }
+            expected.extend_from_slice(b"\x82\x03own");
+        }
+        let holders = |messages: &[Arc<Framed>; 6]| messages.each_ref().map(Arc::strong_count);
+        assert_eq!(holders(&messages), [1, 4, 1, 1, 4, 1]);
+        for (out, most) in outboxes.iter_mut().zip([1000, CHUNK, usize::MAX]) {
+            assert!(write(out, most, &pool) == expected, "{most}");
+            assert_eq!(out.buffered, 0);
+            out.settle(&pool);
+            assert!(out.is_empty());
+        }
+        assert_eq!(holders(&messages), [1; 6]);
     }
 }

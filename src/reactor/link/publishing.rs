@@ -39,7 +39,8 @@ impl Link {
         let mut out = self.outbox.lock();
         out.check_open()?;
         if out.sender.check_message().is_err() {
-            return out.defer(publication.plain(), &self.settings);
+            let max = self.settings.max_buffered;
+            return out.deferred.push(publication.plain(), max);
         }
         out.check_room(publication.plain().payload, &self.settings)?;
         let pool = &self.mailbox.buffers;
@@ -64,7 +65,7 @@ impl Link {
 
     /// The message that was sent in pieces is complete: what was published meanwhile follows it.
     pub(super) fn append_deferred(self: &Arc<Self>, out: &mut Outbox) {
-        for message in out.take_deferred() {
+        for message in out.deferred.take() {
             match out.append_framed(&message, &self.mailbox.buffers) {
                 Ok(()) => self.count(out, 1),
                 Err(error) => {
