@@ -15,6 +15,8 @@ use rustix::time::{
 /// A timer with a descriptor.
 pub struct Alarm {
     descriptor: OwnedFd,
+    /// When it goes off, as it was last set.
+    at: Option<Instant>,
 }
 
 impl Alarm {
@@ -24,17 +26,23 @@ impl Alarm {
         let descriptor = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         let number = descriptor.as_raw_fd();
         registry.register(&mut SourceFd(&number), token, Interest::READABLE)?;
-        Ok(Self { descriptor })
+        Ok(Self {
+            descriptor,
+            at: None,
+        })
     }
 
     /// Goes off at that time, or not at all.
-    pub fn set(&self, at: Option<Instant>) {
+    pub fn set(&mut self, at: Option<Instant>) {
+        let now = Instant::now();
+        // Deadlines hardly ever change from one turn to the next, and the call costs more than the
+        // rest of a turn. One that has passed has gone off, and would not do so again.
+        if at == self.at && at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.at = at;
         // A time of zero would switch it off.
-        let left = at.map(|at| {
-            at.saturating_duration_since(Instant::now())
-                .as_nanos()
-                .max(1)
-        });
+        let left = at.map(|at| at.saturating_duration_since(now).as_nanos().max(1));
         let nanoseconds = left.unwrap_or(0);
         let zero = Timespec {
             tv_sec: 0,
@@ -48,6 +56,7 @@ impl Alarm {
             },
         };
         if let Err(error) = timerfd_settime(&self.descriptor, TimerfdTimerFlags::empty(), &new) {
+            self.at = None;
             log::error!("a timer cannot be set: {error}");
         }
     }

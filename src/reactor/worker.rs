@@ -160,7 +160,7 @@ impl Worker {
             self.mailbox.wake();
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if is_watched && let Some(alarm) = &self.alarm {
+        if is_watched && let Some(alarm) = &mut self.alarm {
             alarm.set(self.timers.next());
         }
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
