@@ -108,8 +108,8 @@ def handlers_echo(url: str, meter: Meter) -> None:
         done.wait()
 
 
-async def aio_flood(url: str, meter: Meter) -> None:
-    async with wsabi.aio.connect(url) as ws:
+async def aio_flood(url: str, meter: Meter, thread: bool = True) -> None:
+    async with wsabi.aio.connect(url, thread=thread) as ws:
         await ws.recv()
         meter.start()
         left = FLOOD
@@ -120,8 +120,8 @@ async def aio_flood(url: str, meter: Meter) -> None:
         meter.stop()
 
 
-async def aio_echo(url: str, meter: Meter) -> None:
-    async with wsabi.aio.connect(url) as ws:
+async def aio_echo(url: str, meter: Meter, thread: bool = True) -> None:
+    async with wsabi.aio.connect(url, thread=thread) as ws:
         meter.start()
         for _ in range(ECHOES):
             await ws.send(PAYLOAD)
@@ -134,6 +134,11 @@ JOBS: list[tuple[str, Callable[[str, Meter], object], Callable[[str, Meter], obj
     ("wsabi.connect, recv", blocking_flood, blocking_echo),
     ("wsabi.connect, for", blocking_iteration_flood, blocking_echo),
     ("wsabi.aio", aio_flood, aio_echo),
+    (
+        "wsabi.aio, thread=False",
+        lambda url, meter: aio_flood(url, meter, thread=False),
+        lambda url, meter: aio_echo(url, meter, thread=False),
+    ),
 ]
 
 try:

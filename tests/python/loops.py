@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
+import sys
 import unittest
 from collections.abc import Callable, Coroutine
 from typing import Any
+from unittest import mock
 
 import support
+import wsabi.aio
 
 uvloop: Any = None
 with contextlib.suppress(ImportError):
@@ -17,6 +21,8 @@ with contextlib.suppress(ImportError):
 
 
 class AioTestCase(support.TestCase):
+    threads = 1
+    """How many threads of the library a loop has."""
     new_loop: Callable[[], asyncio.AbstractEventLoop] = staticmethod(asyncio.new_event_loop)
 
     def run_on_loop(self, main: Coroutine[Any, Any, None]) -> None:
@@ -37,3 +43,19 @@ def on_uvloop(kind: type[AioTestCase]) -> type[AioTestCase]:
     name = f"{kind.__name__}OnUvloop"
     body = {"new_loop": staticmethod(lambda: uvloop.new_event_loop()), "__module__": __name__}
     return unittest.skipIf(uvloop is None, "uvloop is not installed")(type(name, (kind,), body))
+
+
+def without_thread(kind: type[AioTestCase]) -> type[AioTestCase]:
+    """The same tests with loops that do what otherwise a thread of the library does."""
+
+    def setUp(self: AioTestCase) -> None:
+        kind.setUp(self)
+        for name in ("connect", "serve"):
+            function = functools.partial(getattr(wsabi.aio, name), thread=False)
+            patch = mock.patch.object(wsabi.aio, name, function)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    name = f"{kind.__name__}WithoutThread"
+    body = {"setUp": setUp, "threads": 0, "__module__": __name__}
+    return unittest.skipIf(sys.platform != "linux", "only on Linux")(type(name, (kind,), body))

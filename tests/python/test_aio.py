@@ -12,7 +12,7 @@ from typing import Any
 import support
 import wsabi
 import wsabi.aio
-from loops import AioTestCase, on_uvloop
+from loops import AioTestCase, on_uvloop, without_thread
 
 
 class Messages(AioTestCase):
@@ -38,9 +38,9 @@ class Messages(AioTestCase):
 
         async def main() -> None:
             await talk(-1)
-            self.assertEqual(len(support.native_threads() - before), 1)
+            self.assertEqual(len(support.native_threads() - before), self.threads)
             await asyncio.gather(*map(talk, range(50)))
-            self.assertEqual(len(support.native_threads() - before), 1)
+            self.assertEqual(len(support.native_threads() - before), self.threads)
 
         url = support.url_of(self.echo_server())
         before = support.native_threads()
@@ -377,6 +377,9 @@ async def cancelled_after(turns: int, task: asyncio.Future[Any]) -> bool:
 MessagesOnUvloop = on_uvloop(Messages)
 EndOnUvloop = on_uvloop(End)
 CancellationOnUvloop = on_uvloop(Cancellation)
+MessagesWithoutThread = without_thread(Messages)
+EndWithoutThread = without_thread(End)
+CancellationWithoutThread = without_thread(Cancellation)
 
 
 if __name__ == "__main__":

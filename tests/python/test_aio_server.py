@@ -10,7 +10,7 @@ from typing import Any
 import support
 import wsabi
 import wsabi.aio
-from loops import AioTestCase, on_uvloop
+from loops import AioTestCase, on_uvloop, without_thread
 
 URL = "ws://127.0.0.1:0/"
 
@@ -312,6 +312,8 @@ class Requests(AioTestCase):
 
 ServingOnUvloop = on_uvloop(Serving)
 RequestsOnUvloop = on_uvloop(Requests)
+ServingWithoutThread = without_thread(Serving)
+RequestsWithoutThread = without_thread(Requests)
 
 if __name__ == "__main__":
     unittest.main()

@@ -16,7 +16,7 @@ from pathlib import Path
 import support
 import wsabi
 import wsabi.aio
-from loops import AioTestCase, on_uvloop
+from loops import AioTestCase, on_uvloop, without_thread
 from support import Recorder
 
 URL = "ws://127.0.0.1:0/"
@@ -218,6 +218,7 @@ async def echo(ws):
 """
 
 LoopsOnUvloop = on_uvloop(Loops)
+LoopsWithoutThread = without_thread(Loops)
 
 if __name__ == "__main__":
     unittest.main()

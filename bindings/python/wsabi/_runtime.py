@@ -70,13 +70,13 @@ def default_runtime() -> Runtime:
 class Poller:
     """A runtime whose events wait to be taken.
 
-    It has a thread of its own, so that pings are answered and messages leave while nobody asks for
-    events. That thread runs no Python.
+    With a thread of its own, pings are answered and messages leave while nobody asks for events.
+    That thread runs no Python.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, thread: bool = True) -> None:
         with _lock:
-            self.handle = _new(1, _ffi.DELIVER_ON_POLL)
+            self.handle = _new(int(thread), _ffi.DELIVER_ON_POLL)
             self._end = weakref.finalize(self, _free, self.handle)
             self._end.atexit = False
             _pollers.add(self)

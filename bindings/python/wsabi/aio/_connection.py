@@ -31,6 +31,10 @@ class connect:
     `options` are those of `wsabi.Options`; how long it may take is `connect_timeout`, 10 seconds by
     default. With `reconnect` it tries again until the connection is made, or the attempts are used
     up.
+
+    With `thread=False` the loop itself does what otherwise a thread of the library does, on Linux
+    only. That takes less time, mostly where messages go back and forth; but pings are answered, and
+    what the system did not take at once is sent, only while the loop is not busy.
     """
 
     def __init__(
@@ -40,8 +44,10 @@ class connect:
         subprotocols: str | Iterable[str] = (),
         headers: Headers = (),
         origin: str | None = None,
+        thread: bool = True,
         **options: Unpack[Options],
     ) -> None:
+        self._thread = bool(thread)
         self._arguments = url, subprotocols, headers, origin, options
         self._connection: Connection | None = None
 
@@ -62,7 +68,7 @@ class connect:
             await self._connection.close()
 
     async def _connect(self) -> Connection:
-        connection = Connection(await Hub.of_running_loop())
+        connection = Connection(await Hub.of_running_loop(self._thread))
         await connection.open(*self._arguments)
         return connection
 

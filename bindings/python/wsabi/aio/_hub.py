@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 
 class Hub:
-    """The connections and servers of one loop."""
+    """The connections and servers of one loop that share a thread of the library, or those that
+    have none."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, thread: bool) -> None:
         self.loop = loop
-        self._poller = Poller()
+        self._key = id(loop), thread
+        self._poller = Poller(thread)
         self.runtime = self._poller.handle
         self._pickled = Pickled(self.runtime, self._adopt)
         self._descriptor = self._poller.descriptor()
@@ -37,14 +39,14 @@ class Hub:
         self._lifetime = self._live()
 
     @staticmethod
-    async def of_running_loop() -> Hub:
+    async def of_running_loop(thread: bool) -> Hub:
         """That of the running loop, made when it is first needed."""
         loop = asyncio.get_running_loop()
-        hub = _hubs.get(id(loop))
+        hub = _hubs.get((id(loop), thread))
         if hub is None or hub.loop is not loop:
-            hub = Hub(loop)
+            hub = Hub(loop, thread)
             loop.add_reader(hub._descriptor, hub._take)
-            _hubs[id(loop)] = hub
+            _hubs[hub._key] = hub
             # The loop will close this generator before it ends.
             await hub._lifetime.__anext__()
         return hub
@@ -88,7 +90,7 @@ class Hub:
             await self._close()
 
     async def _close(self) -> None:
-        _hubs.pop(id(self.loop), None)
+        _hubs.pop(self._key, None)
         # Servers are closed, too.
         self._poller.shutdown(0)
         if self._connections:
@@ -103,4 +105,4 @@ class Hub:
 # Seconds that connections may take to close when their loop ends.
 _FAREWELL = 1.0
 # By the number of the loop. A hub lives as long as its loop watches it.
-_hubs: weakref.WeakValueDictionary[int, Hub] = weakref.WeakValueDictionary()
+_hubs: weakref.WeakValueDictionary[tuple[int, bool], Hub] = weakref.WeakValueDictionary()

@@ -47,6 +47,8 @@ class serve:
     the client offers is chosen where there is no `on_request`. `options` are those of
     `wsabi.Options`.
 
+    `thread` is that of `connect`.
+
     `async with` closes the server at the end, and waits for the handlers; `await serve(...)` leaves
     that to the caller.
     """
@@ -59,8 +61,10 @@ class serve:
         on_request: RequestHandler = None,
         subprotocols: str | Iterable[str] = (),
         headers: Headers = (),
+        thread: bool = True,
         **options: Unpack[Options],
     ) -> None:
+        self._thread = bool(thread)
         self.handler = handler
         self.on_request = on_request
         self.arguments = url, subprotocols, headers, options
@@ -84,7 +88,7 @@ class serve:
             await self._server.wait_closed()
 
     async def _listen(self) -> Server:
-        return Server(await Hub.of_running_loop(), self)
+        return Server(await Hub.of_running_loop(self._thread), self)
 
 
 class Server(Listener):
