@@ -13,7 +13,7 @@ use crate::target::{Role, Target};
 use crate::{alone, scale};
 
 /// What a connection may cost that has not got to OPEN, in bytes.
-const HALF_OPEN: usize = 4 << 10;
+pub const HALF_OPEN: usize = 4 << 10;
 
 /// As many as are wanted, or there are descriptors for.
 pub fn as_many(wanted: usize) -> usize {

@@ -10,7 +10,7 @@ use crate::abi::{
 };
 use crate::support::RawServer;
 use crate::support::wire::{self, CLOSE, FIN, PING, Peer, TEXT, frame};
-use crate::target::{ROLES, Role, Target};
+use crate::target::{Role, Target, roles};
 use crate::victim::Report;
 
 /// How much longer than its own limits something may take on a busy machine.
@@ -18,7 +18,7 @@ const SLACK: Duration = Duration::from_secs(3);
 
 #[test]
 fn c1_close_with_a_bad_code_or_length_fails() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         let peer = target.peer();
         target.fails(peer, &frame(FIN | CLOSE, b"\x03"), ERR_PROTOCOL, 1002);
@@ -34,7 +34,7 @@ fn c1_close_with_a_bad_code_or_length_fails() {
 
 #[test]
 fn c2_a_reason_that_is_not_utf_8_fails() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         for reason in [
             &b"\xff"[..],
@@ -52,7 +52,7 @@ fn c2_a_reason_that_is_not_utf_8_fails() {
 
 #[test]
 fn c3_every_good_code_is_echoed_and_reported() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         let codes = (1000..=1003)
             .chain(1007..=1014)
@@ -77,7 +77,7 @@ fn c3_every_good_code_is_echoed_and_reported() {
 
 #[test]
 fn c4_what_follows_close_is_ignored() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         for more in [
             frame(FIN | TEXT, b"late"),
@@ -100,7 +100,7 @@ fn c4_what_follows_close_is_ignored() {
 
 #[test]
 fn c5_a_peer_that_does_not_close_is_left_in_time() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "close=1000 close_timeout=300");
         let flood = frame(FIN | TEXT, &[b'f'; 10_000]).repeat(10);
         for act in [
@@ -136,7 +136,7 @@ fn c5_a_peer_that_does_not_close_is_left_in_time() {
 
 #[test]
 fn c6_close_inside_a_message_never_delivers_the_half() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         let mut peer = target.peer();
         peer.send(&[frame(TEXT, b"half"), wire::close(1001, b"")].concat());
@@ -175,7 +175,7 @@ fn c7_the_application_cannot_close_with_what_must_not_be_sent() {
 
 #[test]
 fn c8_both_sides_may_close_at_once_and_twice() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "close=1000");
         for _ in 0..50 {
             let mut peer = target.peer();
@@ -200,7 +200,7 @@ fn c8_both_sides_may_close_at_once_and_twice() {
 
 #[test]
 fn c9_close_while_a_write_is_under_way_is_no_deadlock() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "flood=100000 max_buffered=8000000");
         let (mut peer, count) = flooded(&mut target);
         peer.send(&wire::close(1000, b""));

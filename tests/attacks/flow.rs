@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::abi::{Delivery, ERR_BUFFER_FULL, ERR_IO, ERR_TIMEOUT};
 use crate::support::wire::{self, BINARY, FIN, PING, PONG, Peer, TEXT, frame};
 use crate::support::{PATIENCE, wait_until};
-use crate::target::{ROLES, Role, Target};
+use crate::target::{Role, Target, roles};
 use crate::victim::{Received, Report};
 
 /// How much longer than its own limits something may take on a busy machine.
@@ -17,7 +17,7 @@ const SLACK: Duration = Duration::from_secs(3);
 
 #[test]
 fn f1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "flood=65536 max_buffered=16777216");
         let mut peer = target.peer();
         let (_, flooded) = target.victim.report();
@@ -36,7 +36,7 @@ fn f1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
 
 #[test]
 fn f2_a_flood_for_a_slow_application_is_held_back_by_tcp() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "slow=50");
         let mut peer = target.peer();
         let flood = frame(FIN | BINARY, &[b'f'; 50_000]);
@@ -64,7 +64,7 @@ fn f2_a_flood_for_a_slow_application_is_held_back_by_tcp() {
 
 #[test]
 fn f3_only_the_right_pong_shows_that_the_peer_lives() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "ping_interval=100 pong_timeout=300");
         for answer in [None, Some(&b"another payload"[..]), Some(b"")] {
             let start = Instant::now();
@@ -91,7 +91,7 @@ fn f3_only_the_right_pong_shows_that_the_peer_lives() {
 
 #[test]
 fn f4_a_frame_drop_by_drop_keeps_nobody_busy() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "idle_timeout=800");
         let start = Instant::now();
         let mut peer = target.peer();

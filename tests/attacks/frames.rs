@@ -11,7 +11,7 @@ use crate::abi::{Delivery, ERR_IO, ERR_PROTOCOL, ERR_TOO_BIG};
 use crate::support::wire::{
     self, BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, frame, masked,
 };
-use crate::target::{ROLES, Role, Target};
+use crate::target::{Role, Target, roles};
 use crate::victim::Received;
 
 /// Frames that break the protocol, to either role.
@@ -22,7 +22,7 @@ fn break_the_protocol(attacks: &[Vec<u8>]) {
 
 #[track_caller]
 fn fail(attacks: &[Vec<u8>], settings: &str, status: i32, code: u16) {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, settings);
         for frames in attacks {
             let peer = target.peer();
@@ -89,7 +89,7 @@ fn b5_a_declared_length_costs_nothing() {
         1009,
     );
     // Allowed, and then it only drips.
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "max_message=2000000000");
         let mut peers: Vec<_> = (0..10).map(|_| target.peer()).collect();
         for peer in &mut peers {
@@ -124,7 +124,7 @@ fn b6_the_limit_holds_for_the_sum_of_the_fragments() {
         parts(&[1_000; 101]),
     ];
     fail(&over, settings, ERR_TOO_BIG, 1009);
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, settings);
         for exactly in [
             frame(FIN | BINARY, &[b'x'; 100_000]),
@@ -153,7 +153,7 @@ fn b7_frames_of_messages_that_mix_fail() {
 
 #[test]
 fn b8_floods_of_tiny_fragments_are_bounded() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "max_message=2000000");
         let mut peer = target.peer();
         let empty = as_sent(role, &frame(CONTINUATION, b"").repeat(10_000));
@@ -183,7 +183,7 @@ fn as_sent(role: Role, frames: &[u8]) -> Vec<u8> {
 
 #[test]
 fn b9_a_flood_of_pings_whose_pongs_nobody_reads_is_bounded() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         let mut peer = target.peer();
         let pings = as_sent(role, &frame(FIN | PING, &[b'p'; 125]).repeat(1_000));
@@ -218,7 +218,7 @@ fn b9_a_flood_of_pings_whose_pongs_nobody_reads_is_bounded() {
 
 #[test]
 fn b10_pings_inside_messages_and_tiny_messages_are_handled_in_order() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         let mut peer = target.peer();
         peer.send(&frame(TEXT, b"a"));
@@ -260,7 +260,7 @@ fn b11_a_bad_header_fails_though_its_payload_is_withheld() {
 
 #[test]
 fn b12_a_thousand_good_messages_before_a_violation_are_delivered() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         let mut peer = target.peer();
         let messages: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
@@ -288,7 +288,7 @@ fn b13_the_stream_may_end_at_any_place() {
         frame(FIN, b"end"),
     ]
     .concat();
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         let bytes = as_sent(role, &frames);
         let whole = Received::of([&b"whole"[..]]);
@@ -341,7 +341,7 @@ fn b14_masks_do_not_repeat() {
 
 #[test]
 fn b15_a_reader_with_hardly_any_room_sees_the_exact_stream() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::narrow(role, "echo=1");
         let mut peer = target.peer();
         let messages: Vec<Vec<u8>> = (0..60)

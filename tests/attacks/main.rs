@@ -132,6 +132,22 @@ fn every_attack_has_a_test_or_a_reason() {
     println!("{} attacks: {tested} have a test", ATTACKS.len());
 }
 
+#[test]
+fn the_server_withstands_the_same_with_masks_of_zero() {
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "frames::",
+            "close::",
+            "text::",
+            "deflate::e2",
+            "deflate::e4",
+        ])
+        .env(support::wire::ZERO_MASKS, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}
+
 /// Not a test: the process that the other tests start.
 #[test]
 fn the_process_that_is_attacked() {

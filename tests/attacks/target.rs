@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::support::wire::Peer;
+use crate::support::wire::{self, Peer};
 use crate::support::{NARROW, PATIENCE, REQUEST, RawServer, read_head};
 use crate::victim::{Report, Victim};
 
@@ -15,7 +15,14 @@ pub enum Role {
     Server,
 }
 
-pub const ROLES: [Role; 2] = [Role::Client, Role::Server];
+/// The roles that are attacked: both, unless it is for the masks, which only a client uses.
+pub fn roles() -> Vec<Role> {
+    if wire::has_zero_masks() {
+        vec![Role::Server]
+    } else {
+        vec![Role::Client, Role::Server]
+    }
+}
 
 /// A process whose connections come from, or go to, the test.
 pub struct Target {

@@ -3,7 +3,7 @@
 use crate::abi::{ERR_ARGUMENT, ERR_ENCODING, OK, Options, Runtime, Seen, TEXT};
 use crate::support::RawServer;
 use crate::support::wire::{self, CONTINUATION, FIN, Peer, frame};
-use crate::target::{ROLES, Target};
+use crate::target::{Target, roles};
 use crate::victim::Received;
 
 const BAD: [&[u8]; 14] = [
@@ -25,7 +25,7 @@ const BAD: [&[u8]; 14] = [
 
 #[test]
 fn d_text_that_is_not_utf_8_fails_whole_and_in_fragments() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         for bad in BAD {
             let bytewise: Vec<u8> = bad
@@ -64,7 +64,7 @@ fn d_text_that_is_not_utf_8_fails_whole_and_in_fragments() {
 fn d_every_character_is_delivered() {
     let text = "\0\u{1}\u{7f}\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{fffd}\u{fffe}\u{ffff}\u{10000}\
                 \u{1fffe}\u{10ffff}\u{feff}\0";
-    for role in ROLES {
+    for role in roles() {
         let mut target = Target::new(role, "");
         let mut peer = target.peer();
         for byte in text.bytes() {

@@ -13,7 +13,7 @@ use crate::secure::{SecurePeer, SecureTarget};
 use crate::support::PATIENCE;
 use crate::support::tls::{ClientStream, ask, shake_hands};
 use crate::support::wire::{self, BINARY, FIN, frame};
-use crate::target::{ROLES, Role, Target};
+use crate::target::{Role, Target, roles};
 use crate::victim::{Report, Victim};
 
 /// How much longer than its own limits something may take on a busy machine.
@@ -38,7 +38,7 @@ fn wait_for_end(stream: &mut TcpStream) {
 
 #[test]
 fn g_garbage_in_place_of_a_hello_is_refused_at_once() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = SecureTarget::new(role, "");
         let noise: Vec<u8> = (0..100_000u32)
             .map(|it| (it.wrapping_mul(0x9e37_79b9) >> 24) as u8)
@@ -71,7 +71,7 @@ fn g_garbage_in_place_of_a_hello_is_refused_at_once() {
 
 #[test]
 fn g_silence_in_place_of_a_hello_ends_in_time() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = SecureTarget::new(role, "connect_timeout=500");
         let begin = Instant::now();
         for said in [
@@ -93,7 +93,7 @@ fn g_silence_in_place_of_a_hello_ends_in_time() {
 
 #[test]
 fn g_records_without_end_in_place_of_a_hello_are_too_many() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = SecureTarget::new(role, "connect_timeout=5000");
         let mut part = record(HANDSHAKE, &[11, 0, 0xff, 0xff]);
         for endless in [
@@ -124,7 +124,7 @@ fn g_records_without_end_in_place_of_a_hello_are_too_many() {
 
 #[test]
 fn g_close_notify_during_the_handshake_is_no_loop() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = SecureTarget::new(role, "connect_timeout=1000");
         for ends in [true, false] {
             let begin = Instant::now();
@@ -153,7 +153,7 @@ fn g_close_notify_during_the_handshake_is_no_loop() {
 
 #[test]
 fn g_an_alert_during_the_handshake_is_no_loop() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = SecureTarget::new(role, "");
         for alert in [40, 42, 48, 70, 80, 112, 120, 255] {
             let begin = Instant::now();
@@ -276,7 +276,7 @@ fn g_clients_that_fall_silent_after_the_handshake_are_closed() {
 
 #[test]
 fn g_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = SecureTarget::new(role, "flood=65536 max_buffered=16777216");
         let mut peer = target.peer();
         let (_, flooded) = target.victim.report();
@@ -295,7 +295,7 @@ fn g_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
 
 #[test]
 fn g_a_flood_for_a_slow_application_is_held_back_by_tcp() {
-    for role in ROLES {
+    for role in roles() {
         let mut target = SecureTarget::new(role, "slow=50");
         let mut peer = target.peer();
         let timeout = Some(Duration::from_millis(200));
@@ -353,7 +353,7 @@ fn flood(peer: &mut SecurePeer, message: &[u8]) -> Result<(), ErrorKind> {
 #[test]
 fn j1_a_peer_that_is_gone_raises_no_signal() {
     // Messages of two sizes: written whole by the sender, and piece by piece.
-    for role in ROLES {
+    for role in roles() {
         for size in [100, 200_000] {
             let settings = format!("burst={size}");
             let mut target = Target::new(role, &settings);
