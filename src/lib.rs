@@ -4,6 +4,7 @@
 //! C programs use `include/wsabi.h`; Rust programs use the types below, which are what the C
 //! functions call.
 
+mod defects;
 mod delivery;
 mod error;
 mod ffi;

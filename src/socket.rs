@@ -123,7 +123,7 @@ impl Socket {
 
     /// Sends a message.
     pub fn send(&self, message: Message<'_>) -> Result<()> {
-        self.link.send(message.0)
+        self.link.guarded(|link| link.send(message.0))
     }
 
     /// Sends several messages in order, with one write. Returns how many were accepted; an error
@@ -132,8 +132,8 @@ impl Socket {
         &self,
         messages: impl Iterator<Item = Result<Message<'a>>>,
     ) -> Result<usize> {
-        self.link
-            .send_many(messages.map(|message| message.map(|it| it.0)))
+        let messages = messages.map(|message| message.map(|it| it.0));
+        self.link.guarded(|link| link.send_many(messages))
     }
 
     /// Sends a piece of a message; `fin` with the last. Text may be cut inside a character. With
@@ -145,14 +145,12 @@ impl Socket {
         fin: bool,
         plain: bool,
     ) -> Result<()> {
-        self.link.send_piece(
-            Outgoing {
-                kind,
-                payload: data,
-                plain,
-            },
-            fin,
-        )
+        let piece = Outgoing {
+            kind,
+            payload: data,
+            plain,
+        };
+        self.link.guarded(|link| link.send_piece(piece, fin))
     }
 
     /// Sends a ping of at most 125 bytes.
@@ -161,7 +159,7 @@ impl Socket {
             let sentence = format!("a ping of {} bytes has more than {MAX_CONTROL}", data.len());
             return Err(Error::Argument(sentence.into()));
         }
-        self.link.ping(data)
+        self.link.guarded(|link| link.ping(data))
     }
 
     /// Has a server's socket get what the server publishes to this topic, of 1 to 255 bytes, until it
@@ -195,10 +193,11 @@ impl Socket {
             let sentence = format!("close reason {reason:?} needs a code");
             return Err(Error::Argument(sentence.into()));
         }
-        self.link.close(&CloseFrame {
+        let frame = CloseFrame {
             code,
             reason: reason.into(),
-        })
+        };
+        self.link.guarded(|link| link.close(&frame))
     }
 
     /// Drops the connection at once; the close event has code 1006.

@@ -105,6 +105,11 @@ fn descriptors_can_be_used_up_and_given_back() {
 }
 
 #[test]
+fn a_descriptor_that_the_application_closes_by_mistake_ends_its_connection_only() {
+    run("stolen");
+}
+
+#[test]
 fn thousands_of_connections_leave_nothing_behind() {
     run("churn");
 }

@@ -6,6 +6,7 @@ use std::ffi::c_char;
 use std::io::Write;
 use std::panic::{self, AssertUnwindSafe};
 
+use crate::defects;
 use crate::error::{Error, Result};
 use crate::ffi::status::{self, WSABI_OK};
 
@@ -17,7 +18,11 @@ pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> i32 {
 /// Runs the body of an entry point that returns a number, which is not negative.
 pub(super) fn guard_value<T: From<i32>>(body: impl FnOnce() -> Result<T>) -> T {
     // What a panic leaves half-done is behind locks and atomics that stay consistent.
-    let outcome = panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+        defects::place("call");
+        body()
+    }))
+    .unwrap_or_else(|payload| {
         let error = Error::Internal(format!("panic: {}", panic_message(&*payload)).into());
         log::error!("{error}");
         Err(error)

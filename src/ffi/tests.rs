@@ -1,6 +1,8 @@
 //! Every function with every pointer NULL and with handles that stand for nothing. Only `live`
-//! needs a network, which Miri has not.
+//! and `defects` need a network, which Miri has not.
 
+#[cfg(not(miri))]
+mod defects;
 #[cfg(not(miri))]
 mod live;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use crate::defects::{contain, place};
 use crate::threads;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -48,7 +49,11 @@ impl Resolver {
         log::debug!("looking up {host}");
         let host = host.to_owned();
         self.run(move || {
-            let addresses = (host.as_str(), port).to_socket_addrs();
+            let addresses = contain(|| {
+                place("look up");
+                (host.as_str(), port).to_socket_addrs()
+            });
+            let addresses = addresses.unwrap_or_else(|defect| Err(io::Error::other(defect)));
             done(addresses.map(Iterator::collect));
         })
     }
@@ -105,7 +110,8 @@ fn serve(queue: &Receiver<Job>, threads: &AtomicUsize, load: &AtomicUsize) {
 }
 
 fn run(job: Job, load: &AtomicUsize) {
-    job();
+    // Who handed it in has been told, or does not need to be.
+    let _ = contain(job);
     load.fetch_sub(1, Ordering::SeqCst);
 }
 

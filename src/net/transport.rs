@@ -3,6 +3,8 @@
 
 use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr};
+#[cfg(unix)]
+use std::os::fd::IntoRawFd;
 use std::sync::OnceLock;
 
 use mio::Interest;
@@ -26,7 +28,11 @@ pub enum Stream {
 
 /// Where bytes go and come from. It never blocks.
 pub struct Transport {
-    stream: Stream,
+    /// INVARIANT: there is one, until this is dropped.
+    stream: Option<Stream>,
+    /// By which the system tells its sockets apart, where it does: when an application closes a
+    /// descriptor of ours by mistake, another file gets the number.
+    cookie: Option<u64>,
     tls: OnceLock<Box<Layer>>,
 }
 
@@ -57,21 +63,22 @@ const NO_SIGNAL: i32 = 0;
 impl Transport {
     /// Takes a connected stream.
     pub fn new(stream: Stream) -> Self {
-        let transport = Self {
-            stream,
+        stream.prepare();
+        Self {
+            cookie: stream.cookie(),
+            stream: Some(stream),
             tls: OnceLock::new(),
-        };
-        transport.prepare();
-        transport
+        }
     }
 
     /// Reads what there is.
     pub fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             let result = match &self.stream {
-                Stream::Tcp(stream) => (&mut &*stream).read(buf),
+                Some(Stream::Tcp(stream)) => (&mut &*stream).read(buf),
                 #[cfg(unix)]
-                Stream::Unix(stream) => (&mut &*stream).read(buf),
+                Some(Stream::Unix(stream)) => (&mut &*stream).read(buf),
+                None => Ok(0),
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -82,14 +89,12 @@ impl Transport {
 
     /// Writes what the system takes. A dead peer is an error, never a signal.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.is_empty() {
+        let Some(stream) = self.stream.as_ref().filter(|_| !bytes.is_empty()) else {
             return Ok(0);
-        }
+        };
+        let socket = stream.socket();
         loop {
-            match self
-                .socket()
-                .send_vectored_with_flags(&[IoSlice::new(bytes)], NO_SIGNAL)
-            {
+            match socket.send_vectored_with_flags(&[IoSlice::new(bytes)], NO_SIGNAL) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
@@ -172,31 +177,54 @@ impl Transport {
 
     /// Says that nothing more will be written.
     pub fn shutdown_write(&self) {
-        // It fails only where the connection is gone already.
-        let _ = self.socket().shutdown(Shutdown::Write);
+        if let Some(stream) = self.stream.as_ref().filter(|it| self.is_ours(it)) {
+            // It fails only where the connection is gone already.
+            let _ = stream.socket().shutdown(Shutdown::Write);
+        }
     }
 
     /// The address of the other end, for a person.
     pub fn peer_address(&self) -> String {
-        match &self.stream {
+        let stream = self.stream.as_ref();
+        stream.map_or_else(String::new, |it| match it {
             Stream::Tcp(stream) => tcp_address(stream.peer_addr()),
             #[cfg(unix)]
             Stream::Unix(stream) => unix_address(stream.peer_addr()),
-        }
+        })
     }
 
     /// The address of this end, for a person.
     pub fn local_address(&self) -> String {
-        match &self.stream {
+        let stream = self.stream.as_ref();
+        stream.map_or_else(String::new, |it| match it {
             Stream::Tcp(stream) => tcp_address(stream.local_addr()),
             #[cfg(unix)]
             Stream::Unix(stream) => unix_address(stream.local_addr()),
-        }
+        })
     }
 
+    /// Whether the descriptor still is that of the socket.
+    fn is_ours(&self, stream: &Stream) -> bool {
+        self.cookie.is_none() || stream.cookie() == self.cookie
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take()
+            && !self.is_ours(&stream)
+        {
+            log::error!("the application has closed the descriptor of a connection");
+            stream.forget();
+        }
+    }
+}
+
+impl Stream {
+    /// Makes it what the library wants every socket to be.
     fn prepare(&self) {
         let socket = self.socket();
-        if let Stream::Tcp(_) = self.stream {
+        if let Self::Tcp(_) = self {
             // Frames are written as a whole, so that waiting for more only costs time.
             let _ = socket.set_tcp_nodelay(true);
         }
@@ -205,15 +233,29 @@ impl Transport {
     }
 
     fn socket(&self) -> SockRef<'_> {
-        match &self.stream {
-            Stream::Tcp(stream) => SockRef::from(stream),
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream),
             #[cfg(unix)]
-            Stream::Unix(stream) => SockRef::from(stream),
+            Self::Unix(stream) => SockRef::from(stream),
         }
     }
-}
 
-impl Stream {
+    fn cookie(&self) -> Option<u64> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return self.socket().cookie().ok();
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        None
+    }
+
+    /// Leaves the descriptor to whoever has it.
+    fn forget(self) {
+        #[cfg(unix)]
+        let _ = match self {
+            Self::Tcp(stream) => stream.into_raw_fd(),
+            Self::Unix(stream) => stream.into_raw_fd(),
+        };
+    }
+
     /// Asks for events in both directions.
     pub fn register(&mut self, registry: &mio::Registry, token: mio::Token) -> io::Result<()> {
         let source: &mut dyn Source = match self {

@@ -85,6 +85,8 @@ pub struct Wishes {
     pub drain: bool,
     /// Writing has failed.
     pub broken: Option<Error>,
+    /// The library panicked over it on another thread.
+    pub defect: Option<Error>,
 }
 
 /// A published message of so many bytes is shared by those who send it; a smaller one is copied, so

@@ -1,7 +1,6 @@
 //! The event loop: one turn at a time, on a thread of the library or of the application.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +13,9 @@ use super::alarm::Alarm;
 use super::command::{Command, Mailbox};
 use super::connection::{Accepted, Connection, Context, Readiness};
 use super::link::Link;
-use super::listener::Listener;
+use super::listener::{Acceptor, Listener};
 use super::timers::Timers;
+use crate::defects::{contain, place};
 use crate::delivery::Queue;
 use crate::net::{Resolver, Stream};
 use crate::proto::Pool;
@@ -211,7 +211,7 @@ impl Worker {
         let mut commands = std::mem::take(&mut self.commands);
         self.mailbox.take(&mut commands);
         for command in commands.drain(..) {
-            self.obey(command, now);
+            let _ = contain(|| self.obey(command, now));
         }
         self.commands = commands;
     }
@@ -287,6 +287,11 @@ impl Worker {
     }
 
     fn accept(&mut self, slot: usize, now: Instant) {
+        // The others of this thread go on, and so does the listener, with the next that comes.
+        let _ = contain(|| self.accept_all(slot, now));
+    }
+
+    fn accept_all(&mut self, slot: usize, now: Instant) {
         if self.mailbox.queue.as_ref().is_some_and(|it| it.is_full()) {
             // Nobody asks for the events of those that there are. It goes on with `Resume`.
             return;
@@ -315,23 +320,29 @@ impl Worker {
             self.unfinished.push(slot);
         }
         for stream in accepted {
-            self.next_peer = (self.next_peer + 1) % self.peers.len();
-            let peer = Arc::clone(&self.peers[self.next_peer]);
-            let settings = Arc::clone(&acceptor.settings);
-            let topics = Arc::clone(&acceptor.topics);
-            let link = Arc::new(Link::accepted(topics, settings, Arc::clone(&peer)));
-            let accepted = Accepted {
-                acceptor: Arc::clone(&acceptor),
-                stream: Some(stream),
-                seat: acceptor.seat(),
-            };
-            let live = LiveCount::enter(&self.live);
-            let connection = Box::new(Connection::server(link, accepted, live, now));
-            if peer.is_current() {
-                self.adopt(connection, now);
-            } else {
-                peer.push(Command::Adopt(connection));
-            }
+            let _ = contain(|| self.admit(stream, &acceptor, now));
+        }
+    }
+
+    /// Gives what was accepted to a worker.
+    fn admit(&mut self, stream: Stream, acceptor: &Arc<Acceptor>, now: Instant) {
+        place("accept");
+        self.next_peer = (self.next_peer + 1) % self.peers.len();
+        let peer = Arc::clone(&self.peers[self.next_peer]);
+        let settings = Arc::clone(&acceptor.settings);
+        let topics = Arc::clone(&acceptor.topics);
+        let link = Arc::new(Link::accepted(topics, settings, Arc::clone(&peer)));
+        let accepted = Accepted {
+            acceptor: Arc::clone(acceptor),
+            stream: Some(stream),
+            seat: acceptor.seat(),
+        };
+        let live = LiveCount::enter(&self.live);
+        let connection = Box::new(Connection::server(link, accepted, live, now));
+        if peer.is_current() {
+            self.adopt(connection, now);
+        } else {
+            peer.push(Command::Adopt(connection));
         }
     }
 
@@ -381,12 +392,12 @@ impl Worker {
         self.stopped = true;
         for slot in self.slots.drain() {
             if let Slot::Connection(mut connection) = slot {
-                connection.stop(tell);
+                let _ = contain(|| connection.stop(tell));
             }
         }
         for command in self.mailbox.close() {
             if let Command::Adopt(mut connection) = command {
-                connection.stop(tell);
+                let _ = contain(|| connection.stop(tell));
             }
         }
     }
@@ -419,10 +430,8 @@ impl Worker {
             frames: 0,
         };
         // A defect ends its connection, not the thread and all others.
-        let acted = catch_unwind(AssertUnwindSafe(|| act(connection, &mut context)));
-        if acted.is_err() {
-            log::error!("a connection ended by a panic");
-            let _ = catch_unwind(AssertUnwindSafe(|| connection.panicked_inside()));
+        if let Err(defect) = contain(|| act(connection, &mut context)) {
+            let _ = contain(|| connection.fail_inside(defect));
             self.slots.remove(slot);
             return;
         }

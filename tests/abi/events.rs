@@ -31,6 +31,8 @@ pub enum Seen {
         sentence: String,
         delay: Duration,
     },
+    /// Of a server, with the target; the handle is that of the request.
+    Request(String),
     /// The user_data was given back: not an event, but always the very last.
     Released,
 }
@@ -204,6 +206,7 @@ pub(super) unsafe extern "C" fn record(event: *const RawEvent, user_data: *mut c
             sentence: text(),
             delay: Duration::from_millis(event.value),
         },
+        9 => Seen::Request(text()),
         kind => panic!("an event of kind {kind}"),
     };
     let socket = Socket(event.handle);

@@ -148,6 +148,13 @@ functions! {
     server_port: extern "C" fn(u64) -> i32;
     server_set_tls: extern "C" fn(u64, u64) -> i32;
     server_close: extern "C" fn(u64) -> i32;
+    request_header:
+        unsafe extern "C" fn(u64, *const u8, usize, *mut u8, usize) -> i64;
+    request_add_header:
+        unsafe extern "C" fn(u64, *const u8, usize, *const u8, usize) -> i32;
+    request_accept:
+        unsafe extern "C" fn(u64, *const u8, usize, *mut c_void, *mut u64) -> i32;
+    request_reject: unsafe extern "C" fn(u64, i32, *const u8, usize) -> i32;
 }
 
 /// The functions of the library, loaded at the first call and kept for ever.

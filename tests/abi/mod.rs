@@ -8,6 +8,7 @@ mod events;
 mod functions;
 mod log;
 mod objects;
+mod requests;
 
 use std::ffi::{CStr, c_char};
 
@@ -16,6 +17,7 @@ pub use events::{Close, Events, Seen};
 pub use functions::{Stats, functions};
 pub use log::{start_log, take_log};
 pub use objects::{Client, Options, Runtime, Server, Socket};
+pub use requests::Request;
 
 pub const OK: i32 = 0;
 pub const ERR_ARGUMENT: i32 = -1;

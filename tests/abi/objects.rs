@@ -175,6 +175,14 @@ impl Options {
         Self(handle)
     }
 
+    /// Of a server that asks about each request.
+    pub fn asking(self) -> Self {
+        const REQUEST: i32 = 9;
+        // SAFETY: `record` is what it has to be, as above.
+        expect_ok(unsafe { (functions().options_on_event)(self.0, REQUEST, Some(record)) });
+        self
+    }
+
     /// Gives a number to one of the functions that set one.
     pub fn set<N>(self, setter: extern "C" fn(u64, N) -> i32, number: N) -> Self {
         expect_ok(setter(self.0, number));
@@ -426,7 +434,7 @@ impl Socket {
 }
 
 /// Reads a text whose length the first call returns.
-fn read_text(mut read: impl FnMut(*mut u8, usize) -> i64) -> String {
+pub(super) fn read_text(mut read: impl FnMut(*mut u8, usize) -> i64) -> String {
     let mut text = vec![0; 1 << 16];
     let len = read(text.as_mut_ptr(), text.len());
     text.truncate(usize::try_from(len).unwrap_or_else(|_| panic!("status {len}")));

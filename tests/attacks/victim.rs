@@ -430,6 +430,7 @@ impl Reporter {
             | Seen::Pong(_)
             | Seen::Drain
             | Seen::Reconnect { .. }
+            | Seen::Request(_)
             | Seen::Released => {}
         }
     }

@@ -12,15 +12,15 @@ use crate::ffi::event::*;
 
 /// What an application remembers of an event.
 #[derive(Debug)]
-struct Seen {
-    kind: i32,
-    handle: u64,
-    code: i32,
-    data: Vec<u8>,
+pub(super) struct Seen {
+    pub(super) kind: i32,
+    pub(super) handle: u64,
+    pub(super) code: i32,
+    pub(super) data: Vec<u8>,
 }
 
 /// An application: what it does in its handler, and how often it got its user_data back.
-struct App {
+pub(super) struct App {
     act: Box<dyn Fn(&wsabi_event) + Send + Sync>,
     events: Mutex<Sender<Seen>>,
     seen: Mutex<Receiver<Seen>>,
@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 impl App {
     /// Lives for ever: a thread of the library that nobody joins may still return from its handler
     /// when the test is over.
-    fn new(act: impl Fn(&wsabi_event) + Send + Sync + 'static) -> &'static Self {
+    pub(super) fn new(act: impl Fn(&wsabi_event) + Send + Sync + 'static) -> &'static Self {
         static ALL: Mutex<Vec<&App>> = Mutex::new(Vec::new());
         let (events, seen) = mpsc::channel();
         let (released, is_released) = mpsc::channel();
@@ -54,12 +54,12 @@ impl App {
         std::ptr::from_ref(self).cast_mut().cast()
     }
 
-    fn next(&self) -> Seen {
+    pub(super) fn next(&self) -> Seen {
         let seen = self.seen.lock().recv_timeout(DEADLINE);
         seen.expect("an event comes")
     }
 
-    fn next_of(&self, kind: i32) -> Seen {
+    pub(super) fn next_of(&self, kind: i32) -> Seen {
         let seen = self.next();
         assert_eq!(seen.kind, kind, "{seen:?}");
         seen
@@ -98,13 +98,13 @@ unsafe extern "C-unwind" fn release(user_data: *mut c_void) {
 }
 
 /// A runtime of its own, with options that tell an app everything.
-struct Host {
-    runtime: wsabi_runtime,
-    options: wsabi_options,
+pub(super) struct Host {
+    pub(super) runtime: wsabi_runtime,
+    pub(super) options: wsabi_options,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut runtime = 0;
         let options = new_options();
         // SAFETY: the pointers are good, and the functions can be called as their types say.
@@ -119,7 +119,7 @@ impl Host {
         Self { runtime, options }
     }
 
-    fn connect(&self, url: &str, app: &App) -> Result<wsabi_socket, i32> {
+    pub(super) fn connect(&self, url: &str, app: &App) -> Result<wsabi_socket, i32> {
         let mut socket = 0;
         let (text, len) = (url.as_ptr().cast(), url.len());
         let user_data = app.user_data();
@@ -142,7 +142,7 @@ impl Host {
     }
 
     /// A server on a free port, and its URL.
-    fn listen(&self, app: &App) -> (wsabi_server, String) {
+    pub(super) fn listen(&self, app: &App) -> (wsabi_server, String) {
         let mut server = 0;
         let url = c"ws://127.0.0.1:0/".as_ptr();
         let (len, user_data) = (WSABI_NUL_TERMINATED, app.user_data());
@@ -156,19 +156,19 @@ impl Host {
         (server, format!("ws://127.0.0.1:{port}/"))
     }
 
-    fn free(self) {
+    pub(super) fn free(self) {
         assert_eq!(wsabi_runtime_free(self.runtime), WSABI_OK);
         assert_eq!(wsabi_runtime_free(self.runtime), WSABI_ERR_HANDLE);
         assert_eq!(wsabi_options_free(self.options), WSABI_OK);
     }
 }
 
-fn send(socket: wsabi_socket, text: &str) -> i32 {
+pub(super) fn send(socket: wsabi_socket, text: &str) -> i32 {
     // SAFETY: the text can be read.
     unsafe { wsabi_socket_send_text(socket, text.as_ptr().cast(), text.len()) }
 }
 
-fn close(socket: wsabi_socket) -> i32 {
+pub(super) fn close(socket: wsabi_socket) -> i32 {
     // SAFETY: NULL is no bytes.
     unsafe { wsabi_socket_close(socket, 1000, null(), 0) }
 }

@@ -19,6 +19,7 @@ use mio::Registry;
 use super::link::Link;
 use super::listener::{Acceptor, Seat};
 use super::worker::Live;
+use crate::defects::place;
 use crate::delivery::{Event, Outlet, Undelivered};
 use crate::error::Error;
 use crate::net::tls::{self, Peer};
@@ -169,6 +170,7 @@ impl Connection {
 
     /// The first turn.
     pub fn begin(&mut self, cx: &mut Context<'_>) {
+        place("begin");
         match &mut self.side {
             Side::Client(_) => self.set_out(cx),
             Side::Server(accepted) => {
@@ -227,6 +229,9 @@ impl Connection {
                 "the application dropped the connection".into(),
             ));
         }
+        if let Some(defect) = wishes.defect {
+            return self.fail_inside(defect);
+        }
         if wishes.close {
             if !self.is_established() {
                 let sentence = "the socket was closed before the connection was established";
@@ -252,6 +257,7 @@ impl Connection {
 
     /// A deadline may have come.
     pub fn expired(&mut self, cx: &mut Context<'_>) {
+        place("timer");
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= cx.now);
         if is_due(self.closing.deadline()) {
             let limit = self.link.settings.close_timeout.as_millis();
@@ -331,10 +337,10 @@ impl Connection {
     }
 
     /// The library itself has panicked over this connection.
-    pub fn panicked_inside(&mut self) {
-        self.give_up(Error::Internal(
-            "a defect of the library ended the connection".into(),
-        ));
+    pub fn fail_inside(&mut self, defect: Error) {
+        // What has failed once so is not tried again.
+        self.link.gate.end();
+        self.give_up(defect);
     }
 
     /// Whether nothing is left to do.

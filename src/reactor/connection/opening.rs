@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::way::{Step, Way};
 use super::{Connection, Context, Phase, Side};
+use crate::defects::{contain, place};
 use crate::error::{Error, Result};
 use crate::net::tls::{Peer, Session};
 use crate::net::{Host, Progress, Race, Stream, Transport, tls};
@@ -53,8 +54,11 @@ impl Connection {
         let link = Arc::downgrade(&self.link);
         let mailbox = Arc::clone(self.link.mailbox());
         let begun = cx.resolver.run(move || {
-            let result = tls.client(peer).map(drop);
-            mailbox.push(Command::Prepared(link, result));
+            let result = contain(|| {
+                place("read certificates");
+                tls.client(peer).map(drop)
+            });
+            mailbox.push(Command::Prepared(link, result.flatten()));
         });
         if let Err(error) = begun {
             let sentence = format!("no thread to read certificates: {error}");
@@ -134,9 +138,11 @@ impl Connection {
         match result {
             Ok(addresses) if !addresses.is_empty() => self.found(addresses, cx),
             result => {
-                let why = result
-                    .err()
-                    .map_or_else(|| "it has no address".to_owned(), |error| error.to_string());
+                let why = match result.map_err(io::Error::downcast::<Error>) {
+                    Err(Ok(defect)) => return self.give_up(defect),
+                    Err(Err(error)) => error.to_string(),
+                    Ok(_) => "it has no address".to_owned(),
+                };
                 let host = self.way().map(|way| way.next_host().0.to_string());
                 let host = host.unwrap_or_default();
                 self.give_up(Error::Dns(

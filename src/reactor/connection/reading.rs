@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::messages::add;
 use super::{Connection, Context, DENSE_READ, Phase};
+use crate::defects::place;
 use crate::delivery::Outlet;
 use crate::error::Error;
 use crate::net::SHORT_READ_MEANS_EMPTY;
@@ -67,6 +68,7 @@ impl Connection {
         let Some(transport) = self.transport.clone() else {
             return;
         };
+        place("read");
         if let Some(ending) = self.tls_ending.take() {
             return self.end_tls(ending);
         }

@@ -6,6 +6,7 @@ mod publishing;
 mod sending;
 mod writing;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use super::compression::Compression;
 use super::outbox::{Outbox, ReadyState, Wishes};
 use super::settings::Settings;
 use super::topics::Topics;
+use crate::defects::place;
 use crate::delivery::Gate;
 use crate::error::{Error, Result};
 use crate::net::{Transport, Url};
@@ -99,10 +101,26 @@ impl Link {
         }
     }
 
+    /// Does what a thread of the application asks for. If the library panics over it, the
+    /// connection ends, and the panic goes on.
+    pub fn guarded<T>(self: &Arc<Self>, act: impl FnOnce(&Arc<Self>) -> T) -> T {
+        catch_unwind(AssertUnwindSafe(|| act(self))).unwrap_or_else(|panic| {
+            let mut out = self.outbox.lock();
+            if out.state != ReadyState::Closed {
+                let sentence = "a defect of the library ended the connection";
+                out.wishes.defect = Some(Error::Internal(sentence.into()));
+                self.call(&mut out);
+            }
+            drop(out);
+            resume_unwind(panic)
+        })
+    }
+
     /// Begins the closing handshake, or ends the attempt to connect. Without effect once the end
     /// has begun.
     pub fn close(self: &Arc<Self>, frame: &CloseFrame) -> Result<()> {
         let mut out = self.outbox.lock();
+        place("close");
         self.gate.end();
         match out.state {
             ReadyState::Connecting => self.set_state(&mut out, ReadyState::Closing),

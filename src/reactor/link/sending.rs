@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::MutexGuard;
 
 use super::Link;
+use crate::defects::place;
 use crate::error::Result;
 use crate::proto::MessageKind;
 use crate::reactor::command::now;
@@ -37,6 +38,7 @@ impl Link {
             return Ok(());
         }
         let mut out = self.outbox.lock();
+        place("send");
         self.check(&mut out, message.payload)?;
         self.enqueue(&mut out, message)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use super::Link;
+use crate::defects::place;
 use crate::error::{Error, Result};
 use crate::net::Transport;
 use crate::proto::{Encoding, Refused};
@@ -84,6 +85,7 @@ impl Link {
 
     /// Gives the system what is in `front`, without the lock.
     fn write(&self, transport: &Transport, front: &mut Chunk) -> io::Result<usize> {
+        place("write");
         if !front.is_sealed && transport.is_secure() {
             transport.seal(&mut front.bytes, &self.mailbox.buffers)?;
             front.is_sealed = true;
