@@ -34,6 +34,8 @@ pub struct Refusal {
     fields: &'static [(&'static str, &'static str)],
     /// What the application has the answer say besides.
     headers: Vec<(String, String)>,
+    /// The request was for the head of the answer alone.
+    is_head: bool,
 }
 
 impl Server {
@@ -52,7 +54,10 @@ impl Server {
         let Some(head) = head else {
             return Ok((consumed, None));
         };
-        judge(&head)?;
+        judge(&head).map_err(|refusal| Refusal {
+            is_head: head.method() == "HEAD",
+            ..refusal
+        })?;
         Ok((consumed, Some(Upgrade { head })))
     }
 }
@@ -165,6 +170,7 @@ impl Refusal {
             sentence: body.to_owned(),
             fields: &[],
             headers: Vec::new(),
+            is_head: false,
         })
     }
 
@@ -207,7 +213,10 @@ impl Refusal {
             &self.sentence.len().to_string(),
         );
         response.extend_from_slice(b"\r\n");
-        response.extend_from_slice(self.sentence.as_bytes());
+        // RFC 9110 §9.3.2.
+        if !self.is_head {
+            response.extend_from_slice(self.sentence.as_bytes());
+        }
         response
     }
 
@@ -228,6 +237,7 @@ impl Refusal {
             sentence: sentence.into(),
             fields,
             headers: Vec::new(),
+            is_head: false,
         }
     }
 }

@@ -322,6 +322,11 @@ fn refusals_say_what_their_status_obliges_them_to() {
     let method = refusal(&request(GET, "PUT / HTTP/1.1"));
     assert!(text(&method).starts_with("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\n"));
 
+    let head = refusal(&request(GET, "HEAD / HTTP/1.1"));
+    assert!(text(&head).starts_with("HTTP/1.1 405 Method Not Allowed\r\n"));
+    let length = format!("Content-Length: {}\r\n\r\n", head.sentence.len());
+    assert!(text(&head).ends_with(&length));
+
     let own = Refusal::new(403, "not you, \u{e4}").unwrap();
     assert!(text(&own).starts_with("HTTP/1.1 403 Forbidden\r\nConnection: close\r\n"));
     assert!(text(&own).ends_with("\r\nContent-Length: 11\r\n\r\nnot you, \u{e4}"));
