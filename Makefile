@@ -10,7 +10,7 @@ TLS ?= 0
 DEMO_SECONDS ?= 5
 
 OUT := target/release
-EXAMPLES := client hello_server echo_server
+EXAMPLES := client hello_server echo_server chat_server tls_server
 PROGRAMS := $(EXAMPLES:%=$(OUT)/c/%)
 
 .PHONY: all shared static examples demo test bench clean help

@@ -138,8 +138,11 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         drop(self.watch.stdin.take());
         let _ = self.watch.wait();
-        // It is in the target directory.
-        let _ = fs::remove_dir_all(&self.profile);
+        // Its last processes may still write there.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while fs::remove_dir_all(&self.profile).is_err() && Instant::now() < deadline {
+            thread::yield_now();
+        }
     }
 }
 

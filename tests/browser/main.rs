@@ -3,10 +3,13 @@
 
 #[path = "../abi/mod.rs"]
 mod abi;
+mod chat;
 mod chromium;
 mod ends;
 mod messages;
 mod patterns;
+#[path = "../programs/mod.rs"]
+mod programs;
 mod requests;
 mod site;
 #[path = "../support/mod.rs"]

@@ -74,6 +74,19 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Starts an example in Python, with the binding and the library of this build.
+pub fn start_python(example: &str, arguments: &[&str]) -> Running {
+    let script = root().join("examples/python").join(example);
+    let script = script.display().to_string();
+    let package = root().join("bindings/python").display().to_string();
+    let library = library().display().to_string();
+    Running::start_with(
+        Path::new("python3"),
+        &[&[script.as_str()], arguments].concat(),
+        &[("PYTHONPATH", &package), ("WSABI_LIBRARY", &library)],
+    )
+}
+
 /// An own directory of one test for what it compiles. It has the library as well, under the name
 /// by which programs look for it.
 pub fn directory(test: &str) -> PathBuf {
@@ -170,16 +183,24 @@ impl Running {
         }
     }
 
+    /// Waits until it has complained of `text`.
+    pub fn wait_for_complaint(&mut self, text: &str) {
+        while !self.errors.contains(text) {
+            let is_running = self.take_line();
+            assert!(is_running, "no {text:?}:\n{}{}", self.output, self.errors);
+        }
+    }
+
+    /// Sends it a signal, such as "TERM".
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(status.unwrap().success());
+    }
+
     /// Asks it to end, and waits for that.
     pub fn terminate(self) -> Outcome {
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(
-            Command::new("sh")
-                .args(["-c", &kill])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.signal("TERM");
         self.finish()
     }
 

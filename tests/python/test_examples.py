@@ -100,7 +100,7 @@ class Examples(unittest.TestCase):
                 self.assertEqual(recorder.wait_for("message", 2), [("text",), (b"binary",)])
 
     def test_servers_end_cleanly_by_a_signal(self) -> None:
-        for name in ("echo_server.py", "hello_server.py"):
+        for name in ("echo_server.py", "hello_server.py", "chat_server.py"):
             for number in (signal.SIGINT, signal.SIGTERM):
                 with self.subTest(name=name, signal=number), example(name) as server:
                     recorder = support.Recorder()
