@@ -68,7 +68,6 @@ impl Connection {
         let Some(transport) = self.transport.clone() else {
             return;
         };
-        place("read");
         if let Some(ending) = self.tls_ending.take() {
             return self.end_tls(ending);
         }
@@ -170,6 +169,7 @@ impl Connection {
                 self.receive_eof(error);
             }
             Ok(len) => {
+                place("read");
                 if SHORT_READ_MEANS_EMPTY && len < most && !self.read_closed {
                     self.readable = self.write_error.is_some();
                 }
