@@ -9,6 +9,7 @@ use super::link::{Link, Outgoing};
 use super::outbox::ReadyState;
 use super::publication::Publication;
 use super::settings::{Settings, SlowSubscribers};
+use crate::defects::contain;
 use crate::error::{Error, Result};
 use crate::proto::{CloseFrame, close};
 
@@ -70,7 +71,10 @@ impl Topics {
         let is_alone = links.len() == 1;
         let mut taken = 0;
         for link in &*links {
-            match link.take_published(&mut publication, is_alone) {
+            // What happens to one is no matter of the others.
+            let result =
+                contain(|| link.guarded(|link| link.take_published(&mut publication, is_alone)));
+            match result.flatten() {
                 Ok(()) => taken += 1,
                 Err(Error::BufferFull(_)) => self.leave_behind(link),
                 // It is closing, or there is no memory for it.

@@ -181,6 +181,34 @@ fn a_panic_before_a_connection_is_there_ends_the_attempt() {
 }
 
 #[test]
+fn a_panic_while_publishing_ends_one_subscriber() {
+    if env::var(VARIABLE).is_err() {
+        return play("a_panic_while_publishing_ends_one_subscriber", "publish");
+    }
+    let host = Host::new();
+    let (at_first, at_second, at_server) = (App::new(|_| ()), App::new(|_| ()), App::new(|_| ()));
+    let (server, url) = host.listen(at_server);
+    for app in [at_first, at_second] {
+        host.connect(&url, app).unwrap();
+        app.next_of(WSABI_EVENT_OPEN);
+        at_server.next_of(WSABI_EVENT_OPEN);
+    }
+    arm("publish");
+    // SAFETY: the text can be read.
+    let taken = unsafe {
+        wsabi_server_publish(server, null(), 0, WSABI_TEXT, c"for all".as_ptr().cast(), 7)
+    };
+    assert_eq!(taken, 1);
+    let (first, second) = (at_first.next(), at_second.next());
+    let mut kinds = [first.kind, second.kind];
+    kinds.sort_unstable();
+    assert_eq!(kinds, [WSABI_EVENT_MESSAGE, WSABI_EVENT_ERROR]);
+    let defect = at_server.next_of(WSABI_EVENT_ERROR);
+    assert_eq!(defect.code, WSABI_ERR_INTERNAL);
+    host.free();
+}
+
+#[test]
 fn a_panic_while_accepting_ends_no_server() {
     if env::var(VARIABLE).is_err() {
         return play("a_panic_while_accepting_ends_no_server", "accept");

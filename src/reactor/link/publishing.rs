@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Link;
+use crate::defects::place;
 use crate::error::{Error, Result};
 use crate::reactor::outbox::Outbox;
 use crate::reactor::publication::Publication;
@@ -37,6 +38,7 @@ impl Link {
             .and_then(|bits| publication.compressed(bits));
         let compressed = compressed.zip(self.compression.free_turn());
         let mut out = self.outbox.lock();
+        place("publish");
         out.check_open()?;
         if out.sender.check_message().is_err() {
             let max = self.settings.max_buffered;
