@@ -113,6 +113,47 @@ fn filled(max_buffered: u64) -> (Pair, usize) {
 }
 
 #[test]
+fn s3_the_buffered_amount_is_right_at_every_moment() {
+    let (mut pair, taken) = filled(8 << 20);
+    // So that there is room for small ones.
+    let mut sent = taken * 100_000;
+    for _ in 0..20 {
+        sent -= pair.peer.read_frame().payload.len();
+    }
+    let amount = |pair: &Pair| usize::try_from(pair.socket.buffered_amount()).unwrap();
+    // Until the system takes no more, the amount falls between two calls.
+    let (mut exact, mut pings) = (0, 0);
+    wait_until("20 messages in a row to be counted", || {
+        let before = amount(&pair);
+        assert_eq!(pair.socket.ping(b"does not count"), OK);
+        assert!(amount(&pair) <= before);
+        pings += 1;
+        assert_eq!(pair.socket.send_binary(&[8; 126]), OK);
+        sent += 126;
+        assert!(amount(&pair) <= sent);
+        exact = if amount(&pair) == before + 126 {
+            exact + 1
+        } else {
+            0
+        };
+        exact >= 20
+    });
+    let mut last = amount(&pair);
+    while sent > 0 {
+        let frame = pair.peer.read_frame();
+        if frame.opcode() == wire::PING {
+            pings -= 1;
+            continue;
+        }
+        sent -= frame.payload.len();
+        let amount = amount(&pair);
+        assert!(amount <= last && amount <= sent, "{amount}, {last}, {sent}");
+        last = amount;
+    }
+    assert_eq!((amount(&pair), pings), (0, 0));
+}
+
+#[test]
 fn s4_the_buffered_amount_stays_when_the_connection_has_ended() {
     let (pair, _) = filled(1 << 20);
     let before = pair.socket.buffered_amount();
