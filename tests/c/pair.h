@@ -25,6 +25,7 @@ static inline wsabi_options recording_options(void)
     CHECK_OK(wsabi_options_on_event(options, 0, record_event));
     CHECK_OK(wsabi_options_on_release(options, record_release));
     CHECK_OK(wsabi_options_set_ping_interval_ms(options, 0));
+    CHECK_OK(wsabi_options_set_connect_timeout_ms(options, DEADLINE_MS * (uint32_t)slowness()));
     CHECK_OK(wsabi_options_set_compression(options, 0));
     return options;
 }

@@ -16,7 +16,9 @@ static void live_as_a_child(wsabi_socket parents)
     CHECK_STATUS(WSABI_ERR_FORKED, wsabi_socket_close(parents, 1000, "", 0));
     CHECK_STATUS(WSABI_ERR_FORKED, wsabi_socket_abort(parents));
     CHECK_STATUS(WSABI_ERR_FORKED, wsabi_socket_release(parents));
-    _exit(0);
+    /* What only the parent's threads know of is lost here, which valgrind would count. */
+    execlp("true", "true", (char *)NULL);
+    _exit(1);
 }
 
 static void fork_a_child(wsabi_socket socket)

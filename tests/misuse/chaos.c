@@ -39,6 +39,8 @@ static wsabi_server server;
 static char published[3000]; /* the text that goes to many */
 static int port;
 static int64_t end_ms;
+/* Whether a message has come: with a sanitizer on a busy machine that may take longer. */
+static int has_received;
 
 /* xorshift32, by G. Marsaglia. */
 static unsigned below(unsigned *state, unsigned limit)
@@ -235,6 +237,7 @@ static void check_event(life *self, const wsabi_event *event)
         memcpy(&number, event->data, sizeof number);
         CHECK(number == self->received);
         self->received++;
+        __atomic_store_n(&has_received, 1, __ATOMIC_SEQ_CST);
     }
     pthread_mutex_unlock(&self->mutex);
 }
@@ -293,9 +296,10 @@ static void on_release(void *user_data)
 static void *live(void *argument)
 {
     /* Without it, sixteen threads leave those of the library no time to open anything. */
-    static const struct timespec pause = {0, 100000};
+    const struct timespec pause = {0, 100000 * slowness()};
     unsigned random = (unsigned)(size_t)argument * 2654435761u + 1;
-    while (now_ms() < end_ms) {
+    while (now_ms() < end_ms || (!__atomic_load_n(&has_received, __ATOMIC_SEQ_CST) &&
+                                 now_ms() < end_ms + DEADLINE_MS)) {
         if (below(&random, 8) == 0)
             nanosleep(&pause, NULL);
         if (below(&random, 3000) == 0)

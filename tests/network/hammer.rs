@@ -163,6 +163,7 @@ fn messages_are_whole_and_of_one_connection_however_often_it_is_made_anew() {
         .reconnecting(1, 1, 0)
         // The server may be busy with what came before.
         .set(functions().options_set_connect_timeout_ms, 60_000)
+        .set(functions().options_set_close_timeout_ms, 60_000)
         .set(functions().options_set_max_buffered, 4 << 20);
     let clients = Runtime::new();
     let client = clients.connect(&relay.url(), &options);

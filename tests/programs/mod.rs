@@ -149,11 +149,29 @@ impl Running {
 
     /// With more variables in its environment.
     pub fn start_with(program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = words("WSABI_RUNNER");
+        let slowness = env::var("WSABI_SLOW").map_or(1, |it| it.parse().unwrap());
+        Self::start_under(
+            words("WSABI_RUNNER"),
+            slowness,
+            program,
+            arguments,
+            variables,
+        )
+    }
+
+    /// Under a command, which makes it so many times slower.
+    pub fn start_under(
+        mut command: Vec<String>,
+        slowness: u32,
+        program: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         command.push(program.display().to_string());
         let mut child = Command::new(&command[0])
             .args(&command[1..])
             .args(arguments)
+            .env("WSABI_SLOW", slowness.to_string())
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -163,7 +181,6 @@ impl Running {
         let (sender, lines) = mpsc::channel();
         read_lines(child.stdout.take().unwrap(), Line::Output, sender.clone());
         read_lines(child.stderr.take().unwrap(), Line::Error, sender);
-        let slowness = env::var("WSABI_SLOW").map_or(1, |it| it.parse().unwrap());
         let patience = Duration::from_secs(if is_long() { 3600 } else { 60 });
         let deadline = Instant::now() + patience * slowness;
         Self {
