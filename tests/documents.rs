@@ -2,6 +2,7 @@
 //! function, and links lead to files.
 #![cfg(target_os = "linux")]
 
+mod built;
 #[path = "../examples/certificate.rs"]
 mod certificate;
 mod support;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 
+use built::library;
 use support::{PATIENCE, Threads};
 use wsabi::{Event, Options, Server};
 
@@ -190,12 +192,6 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The library that cargo has built for this test: `cargo test` does not renew the one in
-/// target/<profile>.
-fn library() -> PathBuf {
-    env::current_exe().unwrap().with_file_name("libwsabi.so")
 }
 
 /// A folder of its own, in which programs find the library under the name that they look for.

@@ -1,15 +1,16 @@
 //! Runs the tests of the Python binding (tests/python) against the library of this build, in a
 //! virtual environment that has the package `websockets` for the interoperation tests.
 
+mod built;
 #[path = "../examples/certificate.rs"]
 mod certificate;
 mod interpreters;
 
-use std::env::{self, consts};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use built::library;
 use interpreters::{python_with_websockets, run};
 
 #[test]
@@ -42,11 +43,4 @@ fn certificates() -> PathBuf {
         certificate::make(&place, names).expect("certificates can be made");
     }
     directory
-}
-
-/// The library that cargo has built for this test: `cargo test` does not renew the one a level up.
-fn library() -> PathBuf {
-    let deps = env::current_exe().expect("this test has a path");
-    let name = format!("{}wsabi{}", consts::DLL_PREFIX, consts::DLL_SUFFIX);
-    deps.with_file_name(name)
 }

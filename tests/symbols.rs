@@ -3,11 +3,11 @@
 
 #![cfg(target_os = "linux")]
 
+mod built;
 mod declarations;
 
 use std::collections::BTreeSet;
 use std::env;
-use std::path::Path;
 use std::process::Command;
 
 const HEADER: &str = include_str!(concat!(env!("OUT_DIR"), "/wsabi.h"));
@@ -74,8 +74,7 @@ fn exported() -> BTreeSet<String> {
 
 /// What a tool says about the shared library that was built together with this test.
 fn run(tool: &str, arguments: &[&str]) -> String {
-    let test = env::current_exe().unwrap();
-    let library = test.parent().unwrap_or(Path::new(".")).join("libwsabi.so");
+    let library = built::library();
     let output = Command::new(tool)
         .args(arguments)
         .arg(&library)

@@ -1,9 +1,10 @@
 //! The declarations of include/wsabi.h that the tests use, loaded from the shared library that
 //! was built together with them.
 
-use std::env::{self, consts};
 use std::ffi::{c_char, c_void};
 use std::sync::OnceLock;
+
+use super::built::library;
 
 /// `wsabi_event`.
 #[repr(C)]
@@ -161,9 +162,7 @@ functions! {
 pub fn functions() -> &'static Functions {
     static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
     FUNCTIONS.get_or_init(|| {
-        // `cargo test` renews the library beside the test, and not always the one a level up.
-        let name = format!("{}wsabi{}", consts::DLL_PREFIX, consts::DLL_SUFFIX);
-        let path = env::current_exe().unwrap().with_file_name(name);
+        let path = library();
         // SAFETY: the library's initialisers do nothing.
         let library = unsafe { libloading::Library::new(&path) };
         let library = library.unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -3,6 +3,8 @@
 #![allow(unused_imports, reason = "the same")]
 #![allow(unsafe_code, reason = "the C interface is made of pointers")]
 
+#[path = "../built/mod.rs"]
+mod built;
 mod delivery;
 mod events;
 mod functions;

@@ -5,6 +5,9 @@
 //! With `WSABI_LONG=1` those that play at random, or count, do so for minutes.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+#[path = "../built/mod.rs"]
+mod built;
+
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -14,6 +17,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
+
+pub use built::library;
 
 pub fn compile_c(source: &str, program: &Path) {
     compile(compiler("CC", "cc"), &["-std=c99"], source, program);
@@ -62,12 +67,6 @@ pub fn run(source: &str, directory: &Path, arguments: &[&str]) {
     Running::start(&program, arguments)
         .finish()
         .expect_success();
-}
-
-/// The library that cargo has built for this test: `cargo test` does not renew the one in
-/// target/<profile>.
-pub fn library() -> PathBuf {
-    env::current_exe().unwrap().with_file_name("libwsabi.so")
 }
 
 pub fn root() -> &'static Path {
