@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "the C interface is made of pointers")]
 
 #[path = "../built/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "a test may use both who have it")]
 mod built;
 mod delivery;
 mod events;

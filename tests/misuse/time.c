@@ -157,7 +157,8 @@ static void take_signal(int number)
 /* The application's thread does the reading and writing, and a signal comes every 200 us. */
 static void signals_interrupt_no_poll(void)
 {
-    const struct itimerval often = {{0, 200}, {0, 200}}, never = {{0, 0}, {0, 0}};
+    const long interval_us = 200 * slowness();
+    const struct itimerval often = {{0, interval_us}, {0, interval_us}}, never = {{0, 0}, {0, 0}};
     struct sigaction action;
     wsabi_runtime runtime = 0;
     int64_t began;

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 #[path = "../built/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "a test may use both who have it")]
 mod built;
 
 use std::env;
