@@ -335,9 +335,10 @@ static void check_lives(void)
         pthread_mutex_destroy(&it->mutex);
         free(it);
     }
-    /* How much a few seconds are enough for is the machine's affair. */
+    /* How much a few seconds are enough for is the machine's affair, and under valgrind no message
+     * may come before its socket is replaced. */
     printf("%lu sockets were open, %lu messages came\n", opened, messages);
-    CHECK(opened > 0 && messages > 0);
+    CHECK(opened > 0 && (messages > 0 || slowness() > 1));
 }
 
 static int count_unreleased(void)
