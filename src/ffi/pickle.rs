@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn no_event_takes_more_than_its_size() {
         for kind in [WSABI_EVENT_OPEN, WSABI_EVENT_MESSAGE, WSABI_EVENT_CLOSE] {
-            for len in [0, 255, 256, 70_000] {
+            for len in [0, 255, 256, 1000] {
                 let mut room = vec![MaybeUninit::uninit(); FRAME + 2 * size(len)];
                 let mut pickle = Pickle::begin(&mut room);
                 for handle in [1, 2] {
