@@ -3,8 +3,8 @@
 PYTHONPATH=bindings/python python3 examples/python/scaled_chat_server.py PORT REDIS_URL
 
 Needs a Redis server, and its client for Python: `pip install redis`. Start it once for each
-processor, with the same PORT, which they share. The room is the path of the URL, and all its members
-get what one of them sends. Prints its URL on the first line. Ends on SIGINT and SIGTERM, and when
+processor, with the same PORT, which they share. The room is the path of the URL, and what one of its
+members sends, all of them get. Prints its URL on the first line. Ends on SIGINT and SIGTERM, and when
 Redis is lost, so that whoever started it can start it anew.
 """
 
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import redis
+
 import wsabi
 
 CHANNEL = "chat:"
@@ -59,7 +60,6 @@ def deliver() -> None:
         if message["type"] == "pmessage":
             topic = message["channel"].decode().removeprefix(CHANNEL)
             server.publish(message["data"].decode(), topic=topic)
-
 
 
 def run(work: Callable[[], None]) -> None:
