@@ -3,9 +3,9 @@
 PYTHONPATH=bindings/python python3 examples/python/scaled_chat_server.py PORT REDIS_URL
 
 Needs a Redis server, and its client for Python: `pip install redis`. Start it once for each
-processor, with the same PORT, which they share. The room is the path of the URL, and what one of its
-members sends, all of them get. Prints its URL on the first line. Ends on SIGINT and SIGTERM, and when
-Redis is lost, so that whoever started it can start it anew.
+processor, with the same PORT, which they share. The room is the path of the URL, and what one of
+its members sends, all of them get. Prints its URL on the first line. Ends on SIGINT and SIGTERM,
+and when Redis is lost, so that whoever started it can start it anew.
 """
 
 from __future__ import annotations
