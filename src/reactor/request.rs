@@ -103,6 +103,16 @@ impl Request {
         }
     }
 
+    /// Takes it back from the application. False: that has answered, and its answer holds.
+    pub(super) fn withdraw(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_waiting = matches!(*state, State::Waiting(_));
+        if is_waiting {
+            *state = State::Over;
+        }
+        is_waiting
+    }
+
     /// It cannot be answered any more. Returns what it was answered with before.
     pub(super) fn end(&self) -> Option<Answer> {
         self.gate.detach();

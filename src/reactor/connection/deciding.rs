@@ -105,7 +105,7 @@ impl Connection {
         let Phase::Deciding(pending) = &self.phase else {
             return;
         };
-        if pending.request.check().is_ok() {
+        if pending.request.withdraw() {
             self.refuse(&Refusal::because(status, sentence), now);
         }
     }
