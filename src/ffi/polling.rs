@@ -8,9 +8,11 @@
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{ptr, slice};
 
 use crate::delivery::Waiting;
+use crate::error::Result;
 use crate::ffi::event::wsabi_event;
 use crate::ffi::guard::{guard, guard_value};
 use crate::ffi::library::hook;
@@ -22,6 +24,7 @@ use crate::ffi::socket::SocketEntry;
 use crate::ffi::target::Target;
 use crate::ffi::user_data::UserData;
 use crate::ffi::{handles, input};
+use crate::runtime::Runtime;
 
 /// Runs the handlers of the events that wait, and returns for how many.
 ///
@@ -129,17 +132,9 @@ pub unsafe extern "C" fn wsabi_runtime_next_packed(
 ) -> i32 {
     guard_value(|| {
         // SAFETY: by contract of this function.
-        let bytes_out = unsafe { Out::new("bytes_out", bytes_out) }?;
-        if buf.is_null() && cap > 0 {
-            return Err(input::null("buf"));
-        }
-        let runtime = find_runtime(runtime)?;
-        let timeout = input::timeout(timeout_ms)?;
-        let mut fitting = Fitting::new(cap, 0);
-        let fits = |event: &Waiting| fitting.take(packed_size(event));
-        let mut written = 0;
-        let count = runtime.take_events(i32::MAX as usize, timeout, fits, |waiting| {
-            let mut kept = Kept::default();
+        let page = unsafe { Page::new(runtime, buf, cap, timeout_ms, bytes_out) }?;
+        page.fill(0, packed_size, |waiting, kept| {
+            let mut written = 0;
             for event in waiting {
                 let Some(described) = kept.lend(event) else {
                     continue;
@@ -148,10 +143,8 @@ pub unsafe extern "C" fn wsabi_runtime_next_packed(
                 unsafe { pack(&described, buf.add(written)) };
                 written += packed_size(event);
             }
-            kept
-        })?;
-        bytes_out.write(if count == 0 { fitting.missing } else { written });
-        Ok(count as i32)
+            written
+        })
     })
 }
 
@@ -181,20 +174,9 @@ pub unsafe extern "C" fn wsabi_runtime_next_pickled(
 ) -> i32 {
     guard_value(|| {
         // SAFETY: by contract of this function.
-        let bytes_out = unsafe { Out::new("bytes_out", bytes_out) }?;
-        if buf.is_null() && cap > 0 {
-            return Err(input::null("buf"));
-        }
-        let runtime = find_runtime(runtime)?;
-        let timeout = input::timeout(timeout_ms)?;
-        let mut fitting = Fitting::new(cap, pickle::FRAME);
-        let fits = |event: &Waiting| fitting.take(pickle::size(event.payload().as_bytes().len()));
-        let mut written = 0;
-        let count = runtime.take_events(i32::MAX as usize, timeout, fits, |waiting| {
-            let mut kept = Kept::default();
-            if waiting.is_empty() {
-                return kept;
-            }
+        let page = unsafe { Page::new(runtime, buf, cap, timeout_ms, bytes_out) }?;
+        let size = |event: &Waiting| pickle::size(event.payload().as_bytes().len());
+        page.fill(pickle::FRAME, size, |waiting, kept| {
             // SAFETY: by contract of this function; there are events only where there is room.
             let room = unsafe { slice::from_raw_parts_mut(buf.cast::<MaybeUninit<u8>>(), cap) };
             let mut pickle = Pickle::begin(room);
@@ -203,11 +185,8 @@ pub unsafe extern "C" fn wsabi_runtime_next_pickled(
                     pickle.add(&described, event.payload().as_bytes());
                 }
             }
-            written = pickle.end();
-            kept
-        })?;
-        bytes_out.write(if count == 0 { fitting.missing } else { written });
-        Ok(count as i32)
+            pickle.end()
+        })
     })
 }
 
@@ -265,6 +244,65 @@ pub unsafe extern "C" fn wsabi_runtime_on_ready(
         });
         find_runtime(runtime)?.on_ready(signal)
     })
+}
+
+/// A caller's buffer, for the events of a runtime.
+struct Page {
+    runtime: Runtime,
+    timeout: Option<Duration>,
+    cap: usize,
+    bytes_out: Out<usize>,
+}
+
+impl Page {
+    /// # Safety
+    ///
+    /// If `bytes_out` is not NULL, it can be written to until the result is dropped.
+    unsafe fn new(
+        runtime: wsabi_runtime,
+        buf: *mut u8,
+        cap: usize,
+        timeout_ms: i32,
+        bytes_out: *mut usize,
+    ) -> Result<Self> {
+        // SAFETY: by contract of this function.
+        let bytes_out = unsafe { Out::new("bytes_out", bytes_out) }?;
+        if buf.is_null() && cap > 0 {
+            return Err(input::null("buf"));
+        }
+        Ok(Self {
+            runtime: find_runtime(runtime)?,
+            timeout: input::timeout(timeout_ms)?,
+            cap,
+            bytes_out,
+        })
+    }
+
+    /// Takes the events that have room, besides the `least` bytes that all of them share; `write`
+    /// writes those, and says how many bytes it wrote. Returns how many events there were.
+    fn fill(
+        self,
+        least: usize,
+        size: impl Fn(&Waiting) -> usize,
+        write: impl FnOnce(&[Waiting], &mut Kept) -> usize,
+    ) -> Result<i32> {
+        let mut fitting = Fitting::new(self.cap, least);
+        let fits = |event: &Waiting| fitting.take(size(event));
+        let most = i32::MAX as usize;
+        let mut written = 0;
+        let count = self
+            .runtime
+            .take_events(most, self.timeout, fits, |waiting| {
+                let mut kept = Kept::default();
+                if !waiting.is_empty() {
+                    written = write(waiting, &mut kept);
+                }
+                kept
+            })?;
+        self.bytes_out
+            .write(if count == 0 { fitting.missing } else { written });
+        Ok(count as i32)
+    }
 }
 
 /// How much fits into a buffer.
