@@ -23,8 +23,9 @@
  * Handles: runtimes, options, sockets, servers and requests are numbers,
  * not addresses. They are never 0 and have at most 53 bits, so that they
  * survive a double. A handle that has ended, one of another type, 0, and
- * any other number give WSABI_ERR_HANDLE and do nothing. A handle number is
- * not used again.
+ * any other number give WSABI_ERR_HANDLE and do nothing; only
+ * WSABI_DEFAULT_RUNTIME and WSABI_DEFAULT_OPTIONS are 0 and stand for
+ * something. A handle number is not used again.
  *
  * Text is UTF-8, given as pointer and length in bytes; WSABI_NUL_TERMINATED
  * as the length means: up to the NUL. Text and bytes may be NULL only where
@@ -56,8 +57,9 @@
  * user_data: a pointer that the library hands to handlers and never reads.
  * The function given to wsabi_options_on_release gets each one back, once.
  *
- * Growth: structs begin with their size and grow only at the end; kinds,
- * codes and flags are only added. Ignore those that you do not know.
+ * Growth: wsabi_event and wsabi_stats begin with their size and grow only
+ * at the end; wsabi_message stays as it is. Kinds, codes and flags are only
+ * added: ignore those that you do not know.
  *
  * fork: in the child, handles from before fork() give WSABI_ERR_FORKED;
  * what they stand for lives on in the parent only. The child can make its
@@ -657,7 +659,8 @@ int32_t wsabi_options_free(wsabi_options options);
  * Sets the handler of OPEN: the connection is established.
  *
  * This and the next functions set handlers: NULL removes one, which is the
- * default. Handlers run on the threads of the runtime.
+ * default. Handlers run on the threads of the runtime or, with
+ * WSABI_DELIVER_ON_POLL, inside wsabi_runtime_poll.
  */
 int32_t wsabi_options_on_open(wsabi_options options, wsabi_handler handler);
 
@@ -686,15 +689,16 @@ int32_t wsabi_options_on_event(wsabi_options options,
  * default.
  *
  * It is called exactly once for each user_data that was handed over by
- * wsabi_socket_connect, wsabi_server_listen or wsabi_socket_set_user_data,
- * NULL too, on any thread, when no handler will see it again. A call that
- * fails hands nothing over.
+ * wsabi_socket_connect, wsabi_server_listen, wsabi_request_accept or
+ * wsabi_socket_set_user_data, NULL too, on any thread, when no handler will
+ * see it again. A call that fails hands nothing over.
  *
  * - A client's socket: soon after wsabi_socket_release or
  *   wsabi_runtime_free, when its handler has returned if one is running.
  *   CLOSE alone gives nothing back: a closed socket can still be asked.
- * - A server's socket with a user_data of its own: soon after the handler
- *   of CLOSE has returned, or after the socket was released before.
+ * - A server's socket with a user_data of its own, by wsabi_request_accept
+ *   or wsabi_socket_set_user_data: soon after the handler of CLOSE has
+ *   returned, or after the socket was released before.
  * - A server: when it accepts no more and the last of its sockets has
  *   ended, since they share its user_data.
  * - What wsabi_socket_set_user_data replaced: see there.
@@ -725,12 +729,14 @@ int32_t wsabi_options_add_subprotocol(wsabi_options options,
                                       size_t len);
 
 /**
- * Adds a header field to a client's request or a server's answer.
+ * Adds a header field to a client's request, or to the answer with which a
+ * server accepts one. Default: none.
  *
- * WSABI_ERR_ARGUMENT: name is not a token, value has a control character or
- * begins or ends with a space (RFC 9110 section 5), or the field is one
- * that the library writes itself, such as Host, Connection and
- * Sec-WebSocket-*.
+ * WSABI_ERR_ARGUMENT: name is not a token, value has a control character,
+ * such as a line break, or begins or ends with a space (RFC 9110 section
+ * 5), or the field is one that the library writes itself: Connection,
+ * Content-Length, Host, Origin, Sec-WebSocket-*, Transfer-Encoding, Upgrade
+ * and User-Agent.
  */
 int32_t wsabi_options_add_header(wsabi_options options,
                                  const char *name,
@@ -740,15 +746,21 @@ int32_t wsabi_options_add_header(wsabi_options options,
 
 /**
  * Sets the Origin field of a client's request, such as
- * "https://example.org". Empty: none, which is the default.
+ * "https://example.org" (RFC 6455 section 10.2). Empty: none, which is the
+ * default.
+ *
+ * WSABI_ERR_ARGUMENT as for the value of wsabi_options_add_header.
  */
 int32_t wsabi_options_set_origin(wsabi_options options,
                                  const char *text,
                                  size_t len);
 
 /**
- * Sets the User-Agent field of a client's request, or the Server field of a
- * server's answer. Empty: none, which is the default.
+ * Sets the User-Agent field of a client's request, or the Server field of
+ * the answer with which a server accepts one. Empty: none, which is the
+ * default.
+ *
+ * WSABI_ERR_ARGUMENT as for the value of wsabi_options_add_header.
  */
 int32_t wsabi_options_set_user_agent(wsabi_options options,
                                      const char *text,
@@ -847,15 +859,16 @@ int32_t wsabi_options_set_max_message(wsabi_options options, uint64_t bytes);
 int32_t wsabi_options_set_max_buffered(wsabi_options options, uint64_t bytes);
 
 /**
- * Sets the amount of unsent bytes at which DRAIN comes. Default: 1048576 (1
- * MiB).
+ * Sets the amount of unsent bytes, counted as by
+ * wsabi_socket_buffered_amount, at which DRAIN comes after there were more.
+ * Default: 1048576 (1 MiB).
  */
 int32_t wsabi_options_set_low_water(wsabi_options options, uint64_t bytes);
 
 /**
  * Sets the size of the largest frame that is sent, in bytes of payload;
- * longer messages are split into several frames. 0: messages are not split,
- * which is the default.
+ * longer messages are split into several frames (RFC 6455 section 5.4). 0:
+ * messages are not split, which is the default.
  */
 int32_t wsabi_options_set_max_frame(wsabi_options options, uint64_t bytes);
 
@@ -867,7 +880,11 @@ int32_t wsabi_options_set_max_frame(wsabi_options options, uint64_t bytes);
  *
  * For a server: the time that a client has for TLS and its upgrade request;
  * then the server drops it, without an event, as it does with all that
- * never get to OPEN. 0: no limit. Default: 10000.
+ * never get to OPEN. Where the application is asked, by REQUEST, it has as
+ * long again to answer; then the client gets status 503, and the handle of
+ * the request ends.
+ *
+ * 0: no limit. Default: 10000.
  */
 int32_t wsabi_options_set_connect_timeout_ms(wsabi_options options,
                                              uint32_t milliseconds);
@@ -881,8 +898,8 @@ int32_t wsabi_options_set_close_timeout_ms(wsabi_options options,
                                            uint32_t milliseconds);
 
 /**
- * Sets after how long without a received byte a ping is sent. 0: never.
- * Default: 20000.
+ * Sets after how long without a received byte a ping is sent (RFC 6455
+ * section 5.5.2). 0: never. Default: 20000.
  */
 int32_t wsabi_options_set_ping_interval_ms(wsabi_options options,
                                            uint32_t milliseconds);
@@ -945,8 +962,9 @@ int32_t wsabi_options_set_compression_takeover(wsabi_options options,
                                                int32_t server);
 
 /**
- * Sets how many connections a server holds at a time; further ones are
- * refused with HTTP status 503. 0: no limit, which is the default.
+ * Sets how many connections a server holds at a time, those included that
+ * have not asked for a WebSocket yet; further ones are refused with HTTP
+ * status 503. 0: no limit, which is the default.
  */
 int32_t wsabi_options_set_max_connections(wsabi_options options,
                                           uint32_t connections);
@@ -954,13 +972,15 @@ int32_t wsabi_options_set_max_connections(wsabi_options options,
 /**
  * Sets whether a server asks, by REQUEST events, whether to accept an
  * upgrade request: 1, or 0, the default. A handler of REQUEST says so, too;
- * this is for those who use wsabi_runtime_next_events or
- * wsabi_runtime_next_packed instead of handlers.
+ * this is for those who use wsabi_runtime_next_events,
+ * wsabi_runtime_next_packed or wsabi_runtime_next_pickled instead of
+ * handlers.
  */
 int32_t wsabi_options_set_requests(wsabi_options options, int32_t ask);
 
 /**
- * Sets how many connections may wait for a server to accept them, from 1.
+ * Sets how many connections may wait for a server to accept them, at least
+ * 1.
  * Default: 4096. The system's own limit holds as well: net.core.somaxconn
  * on Linux. A client that finds no room tries again, or is refused.
  */
@@ -1205,6 +1225,7 @@ int32_t wsabi_socket_send_fragment(wsabi_socket socket,
  *
  * - WSABI_ERR_STATE: before OPEN.
  * - WSABI_ERR_CLOSED: the socket is closing or closed.
+ * - WSABI_ERR_ARGUMENT: more than 125 bytes (RFC 6455 section 5.5).
  */
 int32_t wsabi_socket_ping(wsabi_socket socket, const void *data, size_t len);
 
@@ -1262,7 +1283,8 @@ int32_t wsabi_socket_release(wsabi_socket socket);
  * Replaces the user_data that handlers are called with. The old one is
  * given back, by the function of wsabi_options_on_release, when no handler
  * can see it any more: at once, or when the handler that is running
- * returns.
+ * returns. What a server's socket shares with its server is not given back
+ * by this.
  */
 int32_t wsabi_socket_set_user_data(wsabi_socket socket, void *user_data);
 
@@ -1405,7 +1427,8 @@ int64_t wsabi_socket_buffered_amount(wsabi_socket socket);
  * - fact: one of WSABI_FACT_*.
  *
  * Returns the length without NUL, also if it is more than cap; 0 where the
- * fact is not known or there is none.
+ * fact is not known or there is none. What does not fit is cut off, and
+ * then there is no NUL.
  */
 int64_t wsabi_socket_fact(wsabi_socket socket,
                           int32_t fact,
@@ -1452,10 +1475,12 @@ int32_t wsabi_socket_stats(wsabi_socket socket, struct wsabi_stats *stats);
  * knows its users by cookies or by their network has to look at Origin, in
  * a handler of REQUEST.
  *
- * What is no valid upgrade request gets an HTTP answer with a sentence: 426
- * if it asks for no WebSocket or for another version, 431 if its head is
- * over 16 KiB or 100 fields, 503 if wsabi_options_set_max_connections is
- * reached, and otherwise 400, 405 or 505. The request has to be complete
+ * What is no valid upgrade request (RFC 6455 section 4.2.1) gets an HTTP
+ * answer with a sentence, and no event: 426 if it asks for no WebSocket, as
+ * a browser does that looks for a page, or for another version than 13; 405
+ * if its method is not GET; 505 if it is not of HTTP/1; 431 if its head is
+ * over 16384 bytes or 100 fields; 503 if wsabi_options_set_max_connections
+ * is reached; and 400 if it makes no sense. The request has to be complete
  * within the time of wsabi_options_set_connect_timeout_ms, TLS included.
  * ====================================================================== */
 
@@ -1469,12 +1494,6 @@ typedef uint64_t wsabi_server;
  * Opens a port and accepts connections from then on. Each is a socket as
  * soon as its handshake is done: its OPEN event has the handle. They are
  * dealt out to the runtime's threads in turn.
- *
- * A request may have 16384 bytes and 100 fields, and has to come within the
- * time of wsabi_options_set_connect_timeout_ms. One that is no upgrade is
- * answered with an HTTP status and a sentence, without an event: 426 where
- * a browser looks for a page, 400 where it makes no sense, 405, 431, 505 as
- * RFC 9110 says, and 503 beyond wsabi_options_set_max_connections.
  *
  * - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
  *   ws://0.0.0.0:9001/, or ws+unix:///path/of/socket. wss:// in place of
@@ -1637,7 +1656,9 @@ typedef uint64_t wsabi_request;
 
 /**
  * Writes the target of a request, path and query such as "/chat?room=1",
- * into the cap bytes at buf, as wsabi_socket_fact does.
+ * into the cap bytes at buf, as wsabi_socket_fact does. It begins with "/":
+ * of a target that is a whole URL (RFC 9112 section 3.2.2), this is the
+ * path and query.
  */
 int64_t wsabi_request_target(wsabi_request request, char *buf, size_t cap);
 
@@ -1646,7 +1667,9 @@ int64_t wsabi_request_target(wsabi_request request, char *buf, size_t cap);
  * wsabi_socket_fact does. Several lines of one name are joined by ", ".
  *
  * - name, len: the name of the field, in any letter case, such as "Origin",
- *   "Cookie", "Authorization" or "Sec-WebSocket-Protocol".
+ *   "Cookie", "Authorization" or "Sec-WebSocket-Protocol". "Host" is the
+ *   host and port that the client means: where its target is a whole URL,
+ *   those of the URL, as RFC 9112 section 3.2.2 demands.
  *
  * Returns the length without NUL, also if it is more than cap; 0 if there
  * is no such field. Browsers always send Origin, and other clients can
@@ -1670,8 +1693,10 @@ int64_t wsabi_request_peer_address(wsabi_request request,
  * Adds a header field to the answer, whichever it will be: Set-Cookie with
  * a socket, Location with a redirect, WWW-Authenticate with status 401.
  *
- * - name: a token that the library does not write itself.
- * - value: without control characters.
+ * - name, value: as for wsabi_options_add_header. WSABI_ERR_ARGUMENT: what
+ *   could split the answer, or contradict what the library writes there.
+ *
+ * WSABI_ERR_HANDLE: as for wsabi_request_accept.
  */
 int32_t wsabi_request_add_header(wsabi_request request,
                                  const char *name,
@@ -1703,7 +1728,8 @@ int32_t wsabi_request_accept(wsabi_request request,
  * Refuses a request.
  *
  * - http_status: 300 to 599 but 304, such as 401, 403 or 404.
- * - body, len: a text for a person, which is sent as text/plain.
+ * - body, len: a text for a person, which is sent as text/plain unless
+ *   wsabi_request_add_header has given a Content-Type. NULL and 0: none.
  *
  * WSABI_ERR_HANDLE: as for wsabi_request_accept.
  */

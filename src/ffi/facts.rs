@@ -82,7 +82,8 @@ pub const WSABI_FACT_RESPONSE_BODY: i32 = 8;
 /// - fact: one of WSABI_FACT_*.
 ///
 /// Returns the length without NUL, also if it is more than cap; 0 where the
-/// fact is not known or there is none.
+/// fact is not known or there is none. What does not fit is cut off, and
+/// then there is no NUL.
 ///
 /// # Safety
 ///

@@ -24,8 +24,9 @@
 //! Handles: runtimes, options, sockets, servers and requests are numbers,
 //! not addresses. They are never 0 and have at most 53 bits, so that they
 //! survive a double. A handle that has ended, one of another type, 0, and
-//! any other number give WSABI_ERR_HANDLE and do nothing. A handle number is
-//! not used again.
+//! any other number give WSABI_ERR_HANDLE and do nothing; only
+//! WSABI_DEFAULT_RUNTIME and WSABI_DEFAULT_OPTIONS are 0 and stand for
+//! something. A handle number is not used again.
 //!
 //! Text is UTF-8, given as pointer and length in bytes; WSABI_NUL_TERMINATED
 //! as the length means: up to the NUL. Text and bytes may be NULL only where
@@ -57,8 +58,9 @@
 //! user_data: a pointer that the library hands to handlers and never reads.
 //! The function given to wsabi_options_on_release gets each one back, once.
 //!
-//! Growth: structs begin with their size and grow only at the end; kinds,
-//! codes and flags are only added. Ignore those that you do not know.
+//! Growth: wsabi_event and wsabi_stats begin with their size and grow only
+//! at the end; wsabi_message stays as it is. Kinds, codes and flags are only
+//! added: ignore those that you do not know.
 //!
 //! fork: in the child, handles from before fork() give WSABI_ERR_FORKED;
 //! what they stand for lives on in the parent only. The child can make its

@@ -70,7 +70,8 @@ pub extern "C" fn wsabi_options_free(options: wsabi_options) -> i32 {
 /// Sets the handler of OPEN: the connection is established.
 ///
 /// This and the next functions set handlers: NULL removes one, which is the
-/// default. Handlers run on the threads of the runtime.
+/// default. Handlers run on the threads of the runtime or, with
+/// WSABI_DELIVER_ON_POLL, inside wsabi_runtime_poll.
 ///
 /// # Safety
 ///
@@ -144,15 +145,16 @@ pub unsafe extern "C" fn wsabi_options_on_event(
 /// default.
 ///
 /// It is called exactly once for each user_data that was handed over by
-/// wsabi_socket_connect, wsabi_server_listen or wsabi_socket_set_user_data,
-/// NULL too, on any thread, when no handler will see it again. A call that
-/// fails hands nothing over.
+/// wsabi_socket_connect, wsabi_server_listen, wsabi_request_accept or
+/// wsabi_socket_set_user_data, NULL too, on any thread, when no handler will
+/// see it again. A call that fails hands nothing over.
 ///
 /// - A client's socket: soon after wsabi_socket_release or
 ///   wsabi_runtime_free, when its handler has returned if one is running.
 ///   CLOSE alone gives nothing back: a closed socket can still be asked.
-/// - A server's socket with a user_data of its own: soon after the handler
-///   of CLOSE has returned, or after the socket was released before.
+/// - A server's socket with a user_data of its own, by wsabi_request_accept
+///   or wsabi_socket_set_user_data: soon after the handler of CLOSE has
+///   returned, or after the socket was released before.
 /// - A server: when it accepts no more and the last of its sockets has
 ///   ended, since they share its user_data.
 /// - What wsabi_socket_set_user_data replaced: see there.

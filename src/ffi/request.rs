@@ -30,7 +30,9 @@ use crate::request::Request;
 pub type wsabi_request = u64;
 
 /// Writes the target of a request, path and query such as "/chat?room=1",
-/// into the cap bytes at buf, as wsabi_socket_fact does.
+/// into the cap bytes at buf, as wsabi_socket_fact does. It begins with "/":
+/// of a target that is a whole URL (RFC 9112 section 3.2.2), this is the
+/// path and query.
 ///
 /// # Safety
 ///
@@ -52,7 +54,9 @@ pub unsafe extern "C" fn wsabi_request_target(
 /// wsabi_socket_fact does. Several lines of one name are joined by ", ".
 ///
 /// - name, len: the name of the field, in any letter case, such as "Origin",
-///   "Cookie", "Authorization" or "Sec-WebSocket-Protocol".
+///   "Cookie", "Authorization" or "Sec-WebSocket-Protocol". "Host" is the
+///   host and port that the client means: where its target is a whole URL,
+///   those of the URL, as RFC 9112 section 3.2.2 demands.
 ///
 /// Returns the length without NUL, also if it is more than cap; 0 if there
 /// is no such field. Browsers always send Origin, and other clients can
@@ -101,8 +105,10 @@ pub unsafe extern "C" fn wsabi_request_peer_address(
 /// Adds a header field to the answer, whichever it will be: Set-Cookie with
 /// a socket, Location with a redirect, WWW-Authenticate with status 401.
 ///
-/// - name: a token that the library does not write itself.
-/// - value: without control characters.
+/// - name, value: as for wsabi_options_add_header. WSABI_ERR_ARGUMENT: what
+///   could split the answer, or contradict what the library writes there.
+///
+/// WSABI_ERR_HANDLE: as for wsabi_request_accept.
 ///
 /// # Safety
 ///
@@ -181,7 +187,8 @@ pub unsafe extern "C" fn wsabi_request_accept(
 /// Refuses a request.
 ///
 /// - http_status: 300 to 599 but 304, such as 401, 403 or 404.
-/// - body, len: a text for a person, which is sent as text/plain.
+/// - body, len: a text for a person, which is sent as text/plain unless
+///   wsabi_request_add_header has given a Content-Type. NULL and 0: none.
 ///
 /// WSABI_ERR_HANDLE: as for wsabi_request_accept.
 ///

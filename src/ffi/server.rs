@@ -6,10 +6,12 @@
 //! knows its users by cookies or by their network has to look at Origin, in
 //! a handler of REQUEST.
 //!
-//! What is no valid upgrade request gets an HTTP answer with a sentence: 426
-//! if it asks for no WebSocket or for another version, 431 if its head is
-//! over 16 KiB or 100 fields, 503 if wsabi_options_set_max_connections is
-//! reached, and otherwise 400, 405 or 505. The request has to be complete
+//! What is no valid upgrade request (RFC 6455 section 4.2.1) gets an HTTP
+//! answer with a sentence, and no event: 426 if it asks for no WebSocket, as
+//! a browser does that looks for a page, or for another version than 13; 405
+//! if its method is not GET; 505 if it is not of HTTP/1; 431 if its head is
+//! over 16384 bytes or 100 fields; 503 if wsabi_options_set_max_connections
+//! is reached; and 400 if it makes no sense. The request has to be complete
 //! within the time of wsabi_options_set_connect_timeout_ms, TLS included.
 
 use std::ffi::{c_char, c_void};
@@ -38,12 +40,6 @@ pub type wsabi_server = u64;
 /// Opens a port and accepts connections from then on. Each is a socket as
 /// soon as its handshake is done: its OPEN event has the handle. They are
 /// dealt out to the runtime's threads in turn.
-///
-/// A request may have 16384 bytes and 100 fields, and has to come within the
-/// time of wsabi_options_set_connect_timeout_ms. One that is no upgrade is
-/// answered with an HTTP status and a sentence, without an event: 426 where
-/// a browser looks for a page, 400 where it makes no sense, 405, 431, 505 as
-/// RFC 9110 says, and 503 beyond wsabi_options_set_max_connections.
 ///
 /// - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
 ///   ws://0.0.0.0:9001/, or ws+unix:///path/of/socket. wss:// in place of

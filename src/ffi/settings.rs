@@ -36,12 +36,14 @@ pub unsafe extern "C" fn wsabi_options_add_subprotocol(
     unsafe { set_text(options, "name", name, len, Options::add_subprotocol) }
 }
 
-/// Adds a header field to a client's request or a server's answer.
+/// Adds a header field to a client's request, or to the answer with which a
+/// server accepts one. Default: none.
 ///
-/// WSABI_ERR_ARGUMENT: name is not a token, value has a control character or
-/// begins or ends with a space (RFC 9110 section 5), or the field is one
-/// that the library writes itself, such as Host, Connection and
-/// Sec-WebSocket-*.
+/// WSABI_ERR_ARGUMENT: name is not a token, value has a control character,
+/// such as a line break, or begins or ends with a space (RFC 9110 section
+/// 5), or the field is one that the library writes itself: Connection,
+/// Content-Length, Host, Origin, Sec-WebSocket-*, Transfer-Encoding, Upgrade
+/// and User-Agent.
 ///
 /// # Safety
 ///
@@ -64,7 +66,10 @@ pub unsafe extern "C" fn wsabi_options_add_header(
 }
 
 /// Sets the Origin field of a client's request, such as
-/// "https://example.org". Empty: none, which is the default.
+/// "https://example.org" (RFC 6455 section 10.2). Empty: none, which is the
+/// default.
+///
+/// WSABI_ERR_ARGUMENT as for the value of wsabi_options_add_header.
 ///
 /// # Safety
 ///
@@ -79,8 +84,11 @@ pub unsafe extern "C" fn wsabi_options_set_origin(
     unsafe { set_text(options, "text", text, len, Options::set_origin) }
 }
 
-/// Sets the User-Agent field of a client's request, or the Server field of a
-/// server's answer. Empty: none, which is the default.
+/// Sets the User-Agent field of a client's request, or the Server field of
+/// the answer with which a server accepts one. Empty: none, which is the
+/// default.
+///
+/// WSABI_ERR_ARGUMENT as for the value of wsabi_options_add_header.
 ///
 /// # Safety
 ///
@@ -219,8 +227,9 @@ pub extern "C" fn wsabi_options_set_max_buffered(options: wsabi_options, bytes: 
     guard(|| change(options, |settings| settings.set_max_buffered(bytes)))
 }
 
-/// Sets the amount of unsent bytes at which DRAIN comes. Default: 1048576 (1
-/// MiB).
+/// Sets the amount of unsent bytes, counted as by
+/// wsabi_socket_buffered_amount, at which DRAIN comes after there were more.
+/// Default: 1048576 (1 MiB).
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_low_water(options: wsabi_options, bytes: u64) -> i32 {
     guard(|| {
@@ -232,8 +241,8 @@ pub extern "C" fn wsabi_options_set_low_water(options: wsabi_options, bytes: u64
 }
 
 /// Sets the size of the largest frame that is sent, in bytes of payload;
-/// longer messages are split into several frames. 0: messages are not split,
-/// which is the default.
+/// longer messages are split into several frames (RFC 6455 section 5.4). 0:
+/// messages are not split, which is the default.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_max_frame(options: wsabi_options, bytes: u64) -> i32 {
     guard(|| {
@@ -251,7 +260,11 @@ pub extern "C" fn wsabi_options_set_max_frame(options: wsabi_options, bytes: u64
 ///
 /// For a server: the time that a client has for TLS and its upgrade request;
 /// then the server drops it, without an event, as it does with all that
-/// never get to OPEN. 0: no limit. Default: 10000.
+/// never get to OPEN. Where the application is asked, by REQUEST, it has as
+/// long again to answer; then the client gets status 503, and the handle of
+/// the request ends.
+///
+/// 0: no limit. Default: 10000.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_connect_timeout_ms(
     options: wsabi_options,
@@ -283,8 +296,8 @@ pub extern "C" fn wsabi_options_set_close_timeout_ms(
     })
 }
 
-/// Sets after how long without a received byte a ping is sent. 0: never.
-/// Default: 20000.
+/// Sets after how long without a received byte a ping is sent (RFC 6455
+/// section 5.5.2). 0: never. Default: 20000.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_ping_interval_ms(
     options: wsabi_options,
@@ -403,8 +416,9 @@ pub extern "C" fn wsabi_options_set_compression_takeover(
     })
 }
 
-/// Sets how many connections a server holds at a time; further ones are
-/// refused with HTTP status 503. 0: no limit, which is the default.
+/// Sets how many connections a server holds at a time, those included that
+/// have not asked for a WebSocket yet; further ones are refused with HTTP
+/// status 503. 0: no limit, which is the default.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_max_connections(
     options: wsabi_options,
@@ -420,8 +434,9 @@ pub extern "C" fn wsabi_options_set_max_connections(
 
 /// Sets whether a server asks, by REQUEST events, whether to accept an
 /// upgrade request: 1, or 0, the default. A handler of REQUEST says so, too;
-/// this is for those who use wsabi_runtime_next_events or
-/// wsabi_runtime_next_packed instead of handlers.
+/// this is for those who use wsabi_runtime_next_events,
+/// wsabi_runtime_next_packed or wsabi_runtime_next_pickled instead of
+/// handlers.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_requests(options: wsabi_options, ask: i32) -> i32 {
     guard(|| {
@@ -433,7 +448,8 @@ pub extern "C" fn wsabi_options_set_requests(options: wsabi_options, ask: i32) -
     })
 }
 
-/// Sets how many connections may wait for a server to accept them, from 1.
+/// Sets how many connections may wait for a server to accept them, at least
+/// 1.
 /// Default: 4096. The system's own limit holds as well: net.core.somaxconn
 /// on Linux. A client that finds no room tries again, or is refused.
 #[unsafe(no_mangle)]

@@ -225,6 +225,7 @@ pub unsafe extern "C" fn wsabi_socket_send_fragment(
 ///
 /// - WSABI_ERR_STATE: before OPEN.
 /// - WSABI_ERR_CLOSED: the socket is closing or closed.
+/// - WSABI_ERR_ARGUMENT: more than 125 bytes (RFC 6455 section 5.5).
 ///
 /// # Safety
 ///
@@ -323,7 +324,8 @@ pub extern "C" fn wsabi_socket_release(socket: wsabi_socket) -> i32 {
 /// Replaces the user_data that handlers are called with. The old one is
 /// given back, by the function of wsabi_options_on_release, when no handler
 /// can see it any more: at once, or when the handler that is running
-/// returns.
+/// returns. What a server's socket shares with its server is not given back
+/// by this.
 ///
 /// # Safety
 ///
