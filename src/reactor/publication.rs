@@ -116,3 +116,119 @@ fn frame(
         .ok()?;
     Some(Arc::new(framed))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::MessageKind;
+    use crate::proto::deflate::Inflater;
+    use crate::reactor::Worker;
+    use crate::reactor::topics::Topics;
+
+    #[test]
+    fn a_message_is_compressed_once_for_each_window_by_itself() {
+        let (payload, settings) = (words(100_000), Settings::default());
+        let mut publication = Publication::new(binary(&payload), &settings).unwrap();
+        let made = [15, 9, 12].map(|bits| publication.compressed(bits).unwrap());
+        for (bits, first) in [15, 9, 12].into_iter().zip(&made) {
+            let again = publication.compressed(bits).unwrap();
+            assert!(Arc::ptr_eq(first, &again), "{bits}");
+            let same = made.iter().filter(|it| Arc::ptr_eq(it, first)).count();
+            assert_eq!(same, 1, "{bits}");
+            assert_eq!(first.payload, payload.len());
+            assert_eq!(inflate(first, bits), payload, "{bits}");
+        }
+        assert_eq!(publication.compressed.len(), 3);
+        assert!(publication.plain().wire.bytes().ends_with(&payload));
+    }
+
+    #[test]
+    fn what_is_plain_or_short_or_meets_no_compression_is_not_compressed() {
+        let payload = words(1024);
+        let mut settings = Settings::default();
+        let is_compressed = |message, settings: &Settings| {
+            let mut publication = Publication::new(message, settings).unwrap();
+            let made = publication.compressed(15).is_some();
+            assert_eq!(publication.compressed.len(), usize::from(made));
+            made
+        };
+        assert!(is_compressed(binary(&payload), &settings));
+        assert!(!is_compressed(binary(&payload[1..]), &settings));
+        let plain = Outgoing {
+            plain: true,
+            ..binary(&payload)
+        };
+        assert!(!is_compressed(plain, &settings));
+        settings.compression = None;
+        assert!(!is_compressed(binary(&payload), &settings));
+    }
+
+    #[test]
+    fn subscribers_hold_the_same_large_frame_and_copies_of_a_small_one() {
+        let settings = Arc::new(Settings::default());
+        let windows = [None, None, Some(15), Some(15), Some(15), Some(9)];
+        let links = windows.map(|window| subscriber(window, &settings));
+        let noise = noise(50_000);
+        for (payload, are_shared) in [(&noise[..], true), (&noise[..2_000], false)] {
+            let mut publication = Publication::new(binary(payload), &settings).unwrap();
+            for link in &links {
+                link.take_published(&mut publication, false).unwrap();
+            }
+            // One holder more: the publication itself.
+            let expected = if are_shared { [3, 4, 2] } else { [1, 1, 1] };
+            let frames = [15, 9].map(|bits| publication.compressed(bits).unwrap());
+            let [wide, narrow] = frames.each_ref().map(|it| Arc::strong_count(it) - 1);
+            assert_eq!(
+                [Arc::strong_count(publication.plain()), wide, narrow],
+                expected
+            );
+            assert_eq!(publication.compressed.len(), 2);
+        }
+    }
+
+    /// A socket that is open, and compresses with this window.
+    fn subscriber(window_bits: Option<u8>, settings: &Arc<Settings>) -> Arc<Link> {
+        let topics = Arc::new(Topics::new(Arc::clone(settings)));
+        let mailbox = Worker::prepare(None).unwrap().1;
+        let link = Arc::new(Link::accepted(topics, Arc::clone(settings), mailbox));
+        link.compress(window_bits.map(|bits| Deflater::new(1, bits, true)));
+        assert!(link.established());
+        link
+    }
+
+    fn binary(payload: &[u8]) -> Outgoing<'_> {
+        Outgoing {
+            kind: MessageKind::Binary,
+            payload,
+            plain: false,
+        }
+    }
+
+    /// What somebody makes of it who has inflated nothing before.
+    fn inflate(framed: &Framed, window_bits: u8) -> Vec<u8> {
+        let wire = framed.wire.bytes();
+        assert_eq!(wire[0], 0xC2, "a whole binary message, compressed");
+        let head = if wire[1] == 126 { 4 } else { 10 };
+        let mut payload = Buffer::new();
+        Inflater::new(window_bits, true)
+            .inflate(&wire[head..], true, framed.payload, &mut payload)
+            .unwrap();
+        payload.bytes().to_vec()
+    }
+
+    /// What repeats itself farther back than small windows reach.
+    fn words(len: usize) -> Vec<u8> {
+        let text = (0..len).map(|at| format!("{} ", at * at % 3001));
+        text.flat_map(String::into_bytes).take(len).collect()
+    }
+
+    /// What does not become smaller.
+    fn noise(len: usize) -> Vec<u8> {
+        let mut state = 1_u32;
+        let next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        std::iter::repeat_with(next).take(len).collect()
+    }
+}
