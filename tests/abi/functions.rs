@@ -149,6 +149,10 @@ functions! {
     server_port: extern "C" fn(u64) -> i32;
     server_set_tls: extern "C" fn(u64, u64) -> i32;
     server_close: extern "C" fn(u64) -> i32;
+    server_publish:
+        unsafe extern "C" fn(u64, *const u8, usize, i32, *const u8, usize) -> i64;
+    socket_subscribe: unsafe extern "C" fn(u64, *const u8, usize) -> i32;
+    request_target: unsafe extern "C" fn(u64, *mut u8, usize) -> i64;
     request_header:
         unsafe extern "C" fn(u64, *const u8, usize, *mut u8, usize) -> i64;
     request_add_header:

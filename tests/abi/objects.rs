@@ -306,6 +306,26 @@ impl Server {
         (functions().server_close)(self.handle)
     }
 
+    /// Publishes to a topic; to the empty one, to everybody. Returns how many took it.
+    pub fn publish(&self, topic: &str, message_type: i32, data: &[u8]) -> i64 {
+        let (topic, topic_len) = match topic {
+            "" => (std::ptr::null(), 0),
+            topic => (topic.as_ptr(), topic.len()),
+        };
+        let publish = functions().server_publish;
+        // SAFETY: `topic` and `data` live during the call.
+        unsafe {
+            publish(
+                self.handle,
+                topic,
+                topic_len,
+                message_type,
+                data.as_ptr(),
+                data.len(),
+            )
+        }
+    }
+
     pub fn set_tls(&self, options: &Options) -> i32 {
         (functions().server_set_tls)(self.handle, options.0)
     }
@@ -347,6 +367,11 @@ impl Socket {
         let send = functions().socket_send_fragment;
         // SAFETY: `data` lives during the call.
         unsafe { send(self.0, message_type, data.as_ptr(), data.len(), fin.into()) }
+    }
+
+    pub fn subscribe(self, topic: &str) -> i32 {
+        // SAFETY: `topic` lives during the call.
+        unsafe { (functions().socket_subscribe)(self.0, topic.as_ptr(), topic.len()) }
     }
 
     pub fn ping(self, data: &[u8]) -> i32 {

@@ -68,11 +68,70 @@ fn echo(socket: Socket, seen: &Seen) {
     let Seen::Message { kind, data } = seen else {
         return;
     };
-    let status = match *kind {
+    assert_eq!(send(socket, *kind, data), OK);
+}
+
+fn send(socket: Socket, kind: i32, data: &[u8]) -> i32 {
+    match kind {
         TEXT => socket.send_text(data),
         _ => socket.send_binary(data),
+    }
+}
+
+#[test]
+fn what_is_published_arrives_between_messages_of_its_own_however_it_is_compressed() {
+    /// All are compressed, and of the published ones those from 40,000 on are shared.
+    const SIZES: [usize; 6] = [2_000, 3_000, 40_000, 5_000, 100_000, 2_000];
+    let Some(browser) = start_browser() else {
+        return;
     };
-    assert_eq!(status, OK);
+    let page = browser.open_page(&site::start());
+    let title = format!(
+        "What {} inflated, published and its own in turns:",
+        browser.version()
+    );
+    let mut table = Table::new(title, &["scheme", "extensions"]);
+    for scheme in SCHEMES {
+        for (takeover, window) in [(1, 15), (1, 10), (0, 15), (0, 9)] {
+            let options = Options::new()
+                .set_both(
+                    functions().options_set_compression_takeover,
+                    (takeover, takeover),
+                )
+                .set_both(functions().options_set_compression_window, (window, window));
+            let host = Host::new(scheme, options);
+            let joined = [host.open(&page), host.open(&page)];
+            let mut expected = Vec::new();
+            for (turn, size) in SIZES.into_iter().cycle().take(24).enumerate() {
+                let (kind, data) = match turn / 2 % 2 {
+                    0 => (TEXT, patterns::text(size).into_bytes()),
+                    _ => (BINARY, patterns::bytes(size)),
+                };
+                if turn % 2 == 0 {
+                    for guest in &joined {
+                        assert_eq!(send(guest.socket, kind, &data), OK);
+                    }
+                } else {
+                    assert_eq!(host.server.publish("", kind, &data), 2);
+                }
+                let name = if kind == TEXT { "text" } else { "ArrayBuffer" };
+                expected.push(json!([name, size]));
+            }
+            for guest in &joined {
+                let mut arguments = vec![guest.number.clone()];
+                arguments.extend(expected.iter().cloned());
+                assert_eq!(page.run("expect", json!(arguments)), expected.len());
+            }
+            let extensions = joined[0].socket.fact(FACT_EXTENSIONS);
+            assert!(extensions.starts_with("permessage-deflate"), "{extensions}");
+            let is_narrow = extensions.contains(&format!("server_max_window_bits={window}"));
+            assert_eq!(is_narrow, window < 15, "{extensions}");
+            let is_fresh = extensions.contains("server_no_context_takeover");
+            assert_eq!(is_fresh, takeover == 0, "{extensions}");
+            table.add([scheme, &extensions]);
+        }
+    }
+    table.print();
 }
 
 #[test]

@@ -32,6 +32,17 @@ async function receive(number) {
   return (await next(sockets[number])).data;
 }
 
+// The next messages, of which each has to be a pattern of its kind and size.
+async function expect(number, ...patterns) {
+  const it = sockets[number];
+  it.socket.binaryType = "arraybuffer";
+  for (const [kind, size] of patterns) {
+    const { data } = await next(it);
+    check(data, kind, size);
+  }
+  return patterns.length;
+}
+
 function next(it) {
   if (it.messages.length > 0) return it.messages.shift();
   return new Promise((resolve) => it.waiting.push(resolve));
@@ -46,16 +57,23 @@ async function exchange(number, kind, size) {
   it.socket.send(kind === "Blob" ? new Blob([sent]) : kind === "text" ? sent : sent.buffer);
   const { data } = await next(it);
   const milliseconds = performance.now() - began;
-  if (kind === "text") {
-    if (data !== sent) throw new Error(`another text, of ${data.length} units`);
-  } else {
-    if (data.constructor.name !== kind) throw new Error(`a ${data.constructor.name}`);
-    const received = new Uint8Array(kind === "Blob" ? await data.arrayBuffer() : data);
-    if (received.length !== size) throw new Error(`${received.length} bytes of ${size}`);
-    const wrong = sent.findIndex((byte, at) => byte !== received[at]);
-    if (wrong >= 0) throw new Error(`another byte at ${wrong}`);
+  if (kind !== "text" && data.constructor.name !== kind) {
+    throw new Error(`a ${data.constructor.name}`);
   }
+  check(kind === "Blob" ? await data.arrayBuffer() : data, kind, size);
   return milliseconds;
+}
+
+// Whether a text, or an ArrayBuffer, is the pattern of its kind and size.
+function check(data, kind, size) {
+  if (kind === "text") {
+    if (data !== text(size)) throw new Error(`another text, of ${data.length} units`);
+    return;
+  }
+  const received = new Uint8Array(data);
+  if (received.length !== size) throw new Error(`${received.length} bytes of ${size}`);
+  const wrong = bytes(size).findIndex((byte, at) => byte !== received[at]);
+  if (wrong >= 0) throw new Error(`another byte at ${wrong}`);
 }
 
 // Sends so many messages of one size, and returns bufferedAmount after each.

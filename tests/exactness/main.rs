@@ -8,6 +8,7 @@ mod abi;
 mod interpreters;
 mod peers;
 mod proxy;
+mod publishing;
 mod secrecy;
 #[path = "../support/mod.rs"]
 mod support;

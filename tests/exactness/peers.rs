@@ -23,6 +23,12 @@ use crate::support::tls;
 pub enum Compression {
     Agreed,
     Declined,
+    /// A client's, which says how far back the server may refer: a power of two, and whether also
+    /// to earlier messages.
+    Demanded {
+        window: u8,
+        takeover: bool,
+    },
 }
 
 impl Compression {
@@ -31,13 +37,20 @@ impl Compression {
     /// Fails unless these are the extensions that were to be agreed on.
     pub fn check(self, extensions: &str) {
         let is_agreed = extensions.starts_with("permessage-deflate");
-        assert_eq!(is_agreed, matches!(self, Self::Agreed), "{extensions:?}");
+        assert_eq!(is_agreed, !matches!(self, Self::Declined), "{extensions:?}");
+        if let Self::Demanded { window, takeover } = self {
+            let bits = format!("server_max_window_bits={window}");
+            assert_eq!(extensions.contains(&bits), window < 15, "{extensions:?}");
+            let is_fresh = extensions.contains("server_no_context_takeover");
+            assert_eq!(is_fresh, !takeover, "{extensions:?}");
+        }
     }
 
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            Self::Agreed => "deflate",
-            Self::Declined => "none",
+            Self::Agreed => "deflate".to_owned(),
+            Self::Declined => "none".to_owned(),
+            Self::Demanded { window, takeover } => format!("{window},{takeover}"),
         }
     }
 }
@@ -164,7 +177,7 @@ fn echo<S: Read + Write>(mut socket: WebSocket<S>, seed: u64) {
 fn websockets(role: &str, seed: u64, compression: Compression) -> Command {
     let mut command = Command::new(python_with_websockets());
     command.arg(peer("echo.py"));
-    command.args([role, &seed.to_string(), compression.name()]);
+    command.args([role, &seed.to_string(), &compression.name()]);
     command
 }
 
@@ -172,7 +185,7 @@ fn ws(role: &str, seed: u64, compression: Compression) -> Option<Command> {
     let modules = node_modules_with_ws()?;
     let mut command = Command::new("node");
     command.env("NODE_PATH", modules).arg(peer("echo.cjs"));
-    command.args([role, &seed.to_string(), compression.name()]);
+    command.args([role, &seed.to_string(), &compression.name()]);
     Some(command)
 }
 

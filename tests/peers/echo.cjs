@@ -3,8 +3,9 @@
 // usage: node echo.cjs server SEED COMPRESSION [CERT KEY]
 //        node echo.cjs client SEED COMPRESSION URL [CA]
 //
-// SEED is of the random numbers; COMPRESSION is "deflate" or "none". A server prints its port, and
-// ends after its first connection. With files in PEM, everything is through TLS.
+// SEED is of the random numbers; COMPRESSION is "deflate" or "none" or, for a client, the window of
+// the server and whether that may refer to earlier messages, such as "15,true". A server prints its
+// port, and ends after its first connection. With files in PEM, everything is through TLS.
 
 'use strict';
 
@@ -14,10 +15,14 @@ const https = require('https');
 const { WebSocket, WebSocketServer } = require('ws');
 
 const [role, seed, compression, ...others] = process.argv.slice(2);
-const settings = {
-  maxPayload: 0,
-  perMessageDeflate: compression === 'deflate' ? { threshold: 100 } : false,
-};
+const settings = { maxPayload: 0, perMessageDeflate: deflate(compression) };
+
+function deflate(compression) {
+  if (compression === 'none') return false;
+  const [window, takeover] = compression.split(',');
+  const demand = { threshold: 100, serverNoContextTakeover: takeover === 'false' };
+  return Number(window) < 15 ? { serverMaxWindowBits: Number(window), ...demand } : demand;
+}
 
 // Mulberry32.
 let state = Number(BigInt(seed) & 0xffffffffn);

@@ -4,8 +4,9 @@ between them.
 usage: echo.py server SEED COMPRESSION [CERT KEY]
        echo.py client SEED COMPRESSION URL [CA]
 
-SEED is of the random numbers; COMPRESSION is "deflate" or "none". A server prints its port, and
-ends after its first connection. With files in PEM, everything is through TLS.
+SEED is of the random numbers; COMPRESSION is "deflate" or "none" or, for a client, the window of
+the server and whether that may refer to earlier messages, such as "15,true". A server prints its
+port, and ends after its first connection. With files in PEM, everything is through TLS.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import sys
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 
 class Echo:
@@ -45,17 +47,30 @@ class Echo:
                 await connection.ping()
 
 
+def extensions(demand):
+    window, takeover = demand.split(",")
+    return [
+        ClientPerMessageDeflateFactory(
+            server_no_context_takeover=takeover == "false",
+            server_max_window_bits=None if window == "15" else int(window),
+            client_max_window_bits=True,
+        )
+    ]
+
+
 async def main():
     role, seed, compression = sys.argv[1:4]
     echo = Echo(int(seed))
     settings = {
-        "compression": None if compression == "none" else compression,
+        "compression": "deflate" if compression == "deflate" else None,
         "max_size": None,
         "ping_interval": None,
         "open_timeout": 30,
     }
     if role == "client":
         url, *ca = sys.argv[4:]
+        if "," in compression:
+            settings["extensions"] = extensions(compression)
         if ca:
             settings["ssl"] = ssl.create_default_context(cafile=ca[0])
         async with connect(url, **settings) as connection:
