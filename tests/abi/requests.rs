@@ -10,6 +10,13 @@ use super::{Events, OK, Socket, expect_ok};
 pub struct Request(pub u64);
 
 impl Request {
+    pub fn target(self) -> String {
+        read_text(|buf, cap| {
+            // SAFETY: there are `cap` bytes at `buf`.
+            unsafe { (functions().request_target)(self.0, buf, cap) }
+        })
+    }
+
     pub fn header(self, name: &str) -> String {
         read_text(|buf, cap| {
             let read = functions().request_header;

@@ -97,7 +97,7 @@ impl<'a> Guests<'a> {
         let (socket, open) = self.seen.next_of();
         assert_eq!(open, Seen::Open);
         compression.check(&socket.fact(FACT_EXTENSIONS));
-        if self.sockets.len() % 2 == 0 {
+        if self.sockets.len().is_multiple_of(2) {
             assert_eq!(socket.subscribe("topic"), OK);
         }
         self.peers.push(peer);

@@ -4,6 +4,7 @@
 #[path = "../abi/mod.rs"]
 mod abi;
 mod answers;
+mod asked;
 mod ends;
 mod places;
 #[path = "../support/mod.rs"]

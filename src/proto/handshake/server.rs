@@ -110,8 +110,11 @@ impl Upgrade {
         self.head.tokens("Sec-WebSocket-Protocol").map(text)
     }
 
-    /// A header field, with its lines joined by commas.
+    /// A header field, with its lines joined by commas. Host is the one that the client means.
     pub fn field(&self, name: &str) -> Option<Cow<'_, str>> {
+        if name.eq_ignore_ascii_case("Host") {
+            return Some(self.host());
+        }
         self.head.field(name)
     }
 

@@ -246,6 +246,7 @@ fn an_absolute_target_says_host_and_path() {
     ] {
         let upgrade = upgrade(GET, line);
         assert_eq!(upgrade.host(), host, "{line:?}");
+        assert_eq!(upgrade.field("hOST").unwrap(), host, "{line:?}");
         assert_eq!(upgrade.target(), target, "{line:?}");
     }
 }
