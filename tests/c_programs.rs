@@ -131,6 +131,11 @@ fn requests_are_answered_at_once_later_or_never() {
 }
 
 #[test]
+fn a_request_says_what_is_on_the_wire_and_its_answer_only_what_is_allowed() {
+    run_in_every_delivery("asked");
+}
+
+#[test]
 fn a_program_can_be_cpp() {
     let program = directory("lifecycle_cpp").join("program");
     let flags = ["-std=c++11", "-x", "c++"];

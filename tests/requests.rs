@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use support::{PATIENCE, Seen, recorder};
-use wsabi::{Delivery, Event, Options, Request, Runtime, Server};
+use wsabi::{Delivery, Event, Options, Request, Runtime, Server, Socket};
 
 const REQUEST: &str = "GET /a?b HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -63,6 +63,39 @@ fn a_request_says_what_is_wanted_and_becomes_a_socket() {
 /// The handler that is made before it turns out that the request cannot be accepted.
 fn unreachable_handler() -> Arc<dyn wsabi::Handler> {
     Arc::new(|event: Event<'_>| unreachable!("{event:?}"))
+}
+
+#[test]
+fn a_server_lets_in_only_whom_its_own_pages_bring() {
+    let runtime = Runtime::new(1, Delivery::Threads).unwrap();
+    let options = Options::new();
+    let server = Server::listen_asking(&runtime, "ws://127.0.0.1:0/", &options, |request| {
+        let request = request.clone();
+        Arc::new(move |_: Event<'_>| match request.header("Origin") {
+            Some(origin) if origin == "https://own.example" => {
+                let silent = |_: &Socket| Arc::new(|_: Event<'_>| {}) as Arc<dyn wsabi::Handler>;
+                request.accept(None, silent).unwrap();
+            }
+            _ => request.reject(403, "not from there").unwrap(),
+        })
+    });
+    let server = server.unwrap();
+    for (origin, status) in [
+        ("Origin: https://own.example\r\n", "101"),
+        ("Origin: https://evil.example\r\n", "403"),
+        ("Origin: https://own.example.evil.example\r\n", "403"),
+        ("Origin: null\r\n", "403"),
+        ("", "403"),
+    ] {
+        let mut client = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = REQUEST.replace("Upgrade: websocket", &format!("{origin}Upgrade: websocket"));
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer[9..], status.as_bytes(), "{origin}");
+    }
+    runtime.free();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use crate::abi::{ERR_ARGUMENT, ERR_PROTOCOL, Options, Runtime, Seen};
+use crate::abi::{ERR_ARGUMENT, ERR_PROTOCOL, OK, Options, Request, Runtime, Seen, Socket};
 use crate::bystander::{Bystander, dial};
 use crate::support::wire::{self, BINARY, FIN, Peer, TEXT, frame, masked};
 use crate::support::{REQUEST, read_head};
@@ -167,6 +167,43 @@ fn s5_frames_before_the_answer_are_taken_when_it_is_given() {
     drop(peer);
     target.victim.expect_failure(ERR_PROTOCOL, 1002);
     target.victim.expect_bounded(1);
+}
+
+#[test]
+fn s6_whom_foreign_pages_send_the_application_keeps_out() {
+    let _alone = alone();
+    let runtime = Runtime::new();
+    let judge = |handle: Socket, seen: &Seen| {
+        if let Seen::Request(_) = seen {
+            let request = Request(handle.0);
+            match request.header("Origin").as_str() {
+                "https://own.example" => drop(request.accept("")),
+                _ => assert_eq!(request.reject(403, "not from there"), OK),
+            }
+        }
+    };
+    let (server, _seen) = runtime.listen_with(&Options::new().asking(), judge);
+    for (origins, status) in [
+        ("Origin: https://own.example\r\n", 101),
+        ("", 403),
+        ("Origin:\r\n", 403),
+        ("Origin: null\r\n", 403),
+        ("Origin: http://own.example\r\n", 403),
+        ("Origin: https://own.example:444\r\n", 403),
+        ("Origin: https://own.example.evil.example\r\n", 403),
+        // Several are none that a browser sends.
+        (
+            "Origin: https://own.example\r\nOrigin: https://evil.example\r\n",
+            403,
+        ),
+        ("X-Origin: https://own.example\r\n", 403),
+    ] {
+        let mut stream = dial(server.port);
+        stream.write_all(&with(origins)).unwrap();
+        let head = read_head(&mut stream);
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(head.starts_with(&expected), "{origins}: {head}");
+    }
 }
 
 #[test]

@@ -133,6 +133,24 @@ fn what_is_no_such_request_is_refused_with_the_status_that_says_why() {
 }
 
 #[test]
+fn the_answer_to_head_has_no_body() {
+    let served = Served::new();
+    for request in [
+        "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        instead("GET ", "HEAD "),
+    ] {
+        let answer = answer(served.server.port, request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+        assert!(answer.contains("\r\nAllow: GET\r\n"), "{answer}");
+        assert!(!answer.contains("\r\nContent-Length: 0\r\n"), "{answer}");
+        // RFC 9110 §9.3.2: nothing but the fields that a GET would have got.
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, "");
+        assert_eq!(served.seen.so_far(), []);
+    }
+}
+
+#[test]
 fn rubbish_is_refused_at_once_though_no_line_ends() {
     let served =
         Served::with(&Options::new().set(functions().options_set_connect_timeout_ms, 60_000));
