@@ -1,5 +1,5 @@
-//! What the documents say is so: README.md's examples print what it says, CHANGELOG.md names every
-//! function, and links lead to files.
+//! What the documents say is so: README.md's examples print what it says, those of the others work,
+//! CHANGELOG.md names every function, and links lead to files.
 #![cfg(target_os = "linux")]
 
 mod built;
@@ -21,6 +21,8 @@ use support::{PATIENCE, Threads};
 use wsabi::{Event, Options, Server};
 
 const README: &str = include_str!("../README.md");
+const BINDING: &str = include_str!("../bindings/python/README.md");
+const SCALING: &str = include_str!("../docs/scaling.md");
 const CHANGELOG: &str = include_str!("../CHANGELOG.md");
 const SYMBOLS: &str = include_str!("symbols.txt");
 
@@ -29,24 +31,8 @@ const EXAMPLE_URL: &str = "ws://127.0.0.1:8080/";
 
 #[test]
 fn the_c_example_of_the_readme_prints_what_it_says() {
-    let folder = scratch("c");
-    let (_threads, _server, url) = greeter();
-    let source = folder.join("hello.c");
-    fs::write(&source, block("c").replace(EXAMPLE_URL, &url)).unwrap();
-    let program = folder.join("hello");
-    let compiler = env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    let mut words = compiler.split_whitespace();
-    let output = Command::new(words.next().unwrap())
-        .args(words)
-        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
-        .arg(format!("-I{}", root().join("include").display()))
-        .arg("-o")
-        .args([&program, &source, &library()])
-        .arg("-Wl,-rpath,$ORIGIN")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let (_threads, _server, url) = greeter(Parting::AfterMessage);
+    let program = compile("c", &block("c").replace(EXAMPLE_URL, &url));
 
     // Into a pipe, it would print nothing before its end. Nor may it have a buffer at all: exit
     // writes that without a lock, again if the handler has just written it.
@@ -59,18 +45,89 @@ fn the_c_example_of_the_readme_prints_what_it_says() {
 fn the_python_examples_of_the_readme_print_what_it_says() {
     let (_, section) = README.split_once("\n## In Python\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
-    let examples = section.split("```python\n").skip(1);
-    let examples: Vec<&str> = examples.filter_map(|it| it.split("```").next()).collect();
+    let examples = blocks_of(section, "python");
     assert_eq!(examples.len(), 3);
     for example in examples {
-        let (_threads, _server, url) = greeter();
-        let mut command = Command::new("python3");
-        command
-            .args(["-u", "-c", &example.replace(EXAMPLE_URL, &url)])
-            .env("PYTHONPATH", root().join("bindings/python"))
-            .env("WSABI_LIBRARY", library());
+        let (_threads, _server, url) = greeter(Parting::AfterMessage);
+        let command = python(&example.replace(EXAMPLE_URL, &url));
         assert_eq!(printed(command), block("text"));
     }
+}
+
+/// In place of the end of a server in an example: somebody comes, and hears what he has said.
+const GUEST: &str = "
+with wsabi.connect(f'ws://127.0.0.1:{server.port}/') as guest:
+    guest.send('John')
+    print(guest.recv(timeout=60))
+";
+
+/// The same where a loop runs the server.
+const AIO_GUEST: &str = "async with wsabi.aio.connect(f'ws://127.0.0.1:{server.port}/') as guest:
+        await guest.send('John')
+        print(await guest.recv())";
+
+#[test]
+fn the_examples_of_the_binding_work() {
+    let [handlers, server, blocking, aio, aio_server] = blocks_of(BINDING, "python")[..] else {
+        panic!("these examples were there");
+    };
+    let any_port = "ws://127.0.0.1:0/";
+    assert!(aio_server.contains("await server.wait_closed()"));
+    for (example, parting, expected) in [
+        (
+            handlers.to_owned(),
+            Parting::AfterMessage,
+            "Hello from server, John\n1000 \n",
+        ),
+        (
+            format!("import wsabi\n{server}{GUEST}").replace(EXAMPLE_URL, any_port),
+            Parting::AfterMessage,
+            "John\n",
+        ),
+        (
+            format!("import wsabi\n{blocking}"),
+            Parting::AfterPing,
+            "Hello from server, John\nround trip in seconds: ",
+        ),
+        (
+            in_a_loop(aio),
+            Parting::AfterPing,
+            "Hello from server, John\nround trip in seconds: ",
+        ),
+        (
+            in_a_loop(
+                &aio_server
+                    .replace(EXAMPLE_URL, any_port)
+                    .replace("await server.wait_closed()", AIO_GUEST),
+            ),
+            Parting::AfterMessage,
+            "John\n",
+        ),
+    ] {
+        let (_threads, _server, url) = greeter(parting);
+        let printed = printed(python(&example.replace(EXAMPLE_URL, &url)));
+        assert!(printed.starts_with(expected), "{example}\n{printed}");
+    }
+}
+
+/// What stands in a coroutine, where examples leave that out.
+fn in_a_loop(example: &str) -> String {
+    let body = example.replace('\n', "\n    ");
+    format!(
+        "import asyncio\nimport wsabi.aio\n\nasync def main():\n    {body}\nasyncio.run(main())\n"
+    )
+}
+
+#[test]
+fn the_example_of_how_to_scale_compiles() {
+    let example = block_of(SCALING, "c");
+    compile(
+        "scaling",
+        &format!(
+            "#include <wsabi.h>\nint main(void) {{ wsabi_options options = WSABI_DEFAULT_OPTIONS;\n\
+             wsabi_server server; {example} return wsabi_server_close(server); }}\n"
+        ),
+    );
 }
 
 #[test]
@@ -79,12 +136,8 @@ fn the_example_with_tls_of_the_readme_prints_what_it_says() {
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     certificate::make(&folder, names.to_vec()).unwrap();
     let (_, section) = README.split_once("\n## With TLS\n").unwrap();
-    let mut command = Command::new("python3");
-    command
-        .args(["-u", "-c", block_of(section, "python")])
-        .current_dir(&folder)
-        .env("PYTHONPATH", root().join("bindings/python"))
-        .env("WSABI_LIBRARY", library());
+    let mut command = python(block_of(section, "python"));
+    command.current_dir(&folder);
     assert_eq!(printed(command), block_of(section, "text"));
 }
 
@@ -101,23 +154,26 @@ fn the_changelog_names_every_function() {
 
 #[test]
 fn links_lead_to_files() {
-    let mut links = 0;
-    for entry in fs::read_dir(root()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|it| it != "md") {
-            continue;
-        }
-        let text = fs::read_to_string(&path).unwrap();
-        let targets = text.split("](").skip(1);
-        for target in targets.filter_map(|rest| rest.split_once(')')) {
-            let file = target.0.split('#').next().unwrap_or_default();
-            if !file.contains("://") {
-                links += 1;
-                assert!(root().join(file).exists(), "{}: {file}", path.display());
+    for (folder, least) in [(".", 10), ("docs", 2), ("bindings/python", 0)] {
+        let folder = root().join(folder);
+        let mut links = 0;
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|it| it != "md") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let targets = text.split("](").skip(1);
+            for target in targets.filter_map(|rest| rest.split_once(')')) {
+                let file = target.0.split('#').next().unwrap_or_default();
+                if !file.contains("://") {
+                    links += 1;
+                    assert!(folder.join(file).exists(), "{}: {file}", path.display());
+                }
             }
         }
+        assert!(links >= least, "only {links} in {}", folder.display());
     }
-    assert!(links > 5, "only {links} links were found");
 }
 
 /// The first block of README.md that is marked as being in `language`.
@@ -126,23 +182,77 @@ fn block(language: &str) -> &'static str {
 }
 
 fn block_of(text: &'static str, language: &str) -> &'static str {
-    let (_, behind) = text
-        .split_once(&format!("```{language}\n"))
-        .unwrap_or_else(|| panic!("README.md has no block in {language}"));
-    behind.split_once("```").map_or(behind, |(block, _)| block)
+    let blocks = blocks_of(text, language);
+    let first = blocks.into_iter().next();
+    first.unwrap_or_else(|| panic!("there is no block in {language}"))
+}
+
+/// All blocks that are marked so.
+fn blocks_of<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let mark = format!("```{language}\n");
+    let starts = text.match_indices(&mark).map(|(at, _)| at + mark.len());
+    starts
+        .filter_map(|start| text[start..].split("```").next())
+        .collect()
+}
+
+/// Compiles a program in C, in a folder of this name.
+fn compile(name: &str, text: &str) -> PathBuf {
+    let folder = scratch(name);
+    let source = folder.join("program.c");
+    fs::write(&source, text).unwrap();
+    let program = folder.join("program");
+    let compiler = env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let mut words = compiler.split_whitespace();
+    let output = Command::new(words.next().unwrap())
+        .args(words)
+        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
+        .arg(format!("-I{}", root().join("include").display()))
+        .arg("-o")
+        .args([&program, &source, &library()])
+        .arg("-Wl,-rpath,$ORIGIN")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    program
+}
+
+/// Python with the binding.
+fn python(program: &str) -> Command {
+    let mut command = Command::new("python3");
+    command
+        .args(["-u", "-c", program])
+        .env("PYTHONPATH", root().join("bindings/python"))
+        .env("WSABI_LIBRARY", library());
+    command
+}
+
+/// When the server of an example closes.
+#[derive(Clone, Copy, PartialEq)]
+enum Parting {
+    AfterMessage,
+    AfterPing,
 }
 
 /// A server as the examples expect it, which does not let them wait before it closes.
-fn greeter() -> (Threads, Server, String) {
+fn greeter(parting: Parting) -> (Threads, Server, String) {
     let threads = Threads::new(1);
     let options = Options::new();
-    let server = Server::listen(&threads.0, "ws://127.0.0.1:0/", &options, |socket| {
+    let server = Server::listen(&threads.0, "ws://127.0.0.1:0/", &options, move |socket| {
         let socket = socket.clone();
         Arc::new(move |event: Event<'_>| {
-            if let Event::Message { payload, .. } = event {
-                let name = String::from_utf8_lossy(payload.as_bytes());
-                let greeting = format!("Hello from server, {name}");
-                socket.send_text(&greeting).unwrap();
+            let said = match event {
+                Event::Message { payload, .. } => {
+                    let name = String::from_utf8_lossy(payload.as_bytes());
+                    let greeting = format!("Hello from server, {name}");
+                    socket.send_text(&greeting).unwrap();
+                    Parting::AfterMessage
+                }
+                Event::Ping(_) => Parting::AfterPing,
+                _ => return,
+            };
+            if said == parting {
                 socket.close(Some(1000), "").unwrap();
             }
         })
