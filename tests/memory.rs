@@ -1,10 +1,10 @@
 //! C programs use no memory that is not theirs, and lose none: some of them under valgrind, as
 //! CONTRIBUTING.md says it of all.
 
+mod missing;
 mod programs;
 
-use std::process::Command;
-
+use missing::is_installed;
 use programs::{Running, compile_c, directory, root};
 
 const SLOWNESS: u32 = 20;
@@ -31,8 +31,8 @@ fn requests_that_are_answered_later() {
 
 /// Runs tests/`name`.c under valgrind, which has to find nothing.
 fn run(name: &str) {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        return println!("skipped: there is no valgrind");
+    if !is_installed("valgrind", "valgrind") {
+        return;
     }
     let sanitizes = std::env::var("RUSTFLAGS").is_ok_and(|it| it.contains("sanitizer"));
     if sanitizes || std::env::var_os("WSABI_RUNNER").is_some() {

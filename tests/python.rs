@@ -5,6 +5,7 @@ mod built;
 #[path = "../examples/certificate.rs"]
 mod certificate;
 mod interpreters;
+mod missing;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::abi::{self, Client, Options, Runtime, Seen, functions};
+use crate::missing;
 
 /// How long a test waits for anything: a browser is large, and the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,8 +56,8 @@ impl Chromium {
     /// Starts one that takes certificates with this pin, whoever has issued them. None, after a word
     /// about it, where it is not installed.
     pub fn start(pin: &str) -> Option<Self> {
-        let Some(program) = PROGRAMS.iter().find(|program| is_installed(program)) else {
-            println!("skipped: chromium is not installed (Debian: chromium)");
+        let Some(program) = PROGRAMS.iter().find(|program| missing::is_in_path(program)) else {
+            missing::skip("chromium is not installed (Debian: chromium)");
             return None;
         };
         let profile = fresh_profile();
@@ -191,12 +192,6 @@ impl Page<'_> {
         let parameters = json!({ "targetId": self.target });
         self.browser.call(None, "Target.closeTarget", parameters);
     }
-}
-
-fn is_installed(program: &str) -> bool {
-    let mut command = Command::new(program);
-    let output = command.arg("--version").output();
-    output.is_ok_and(|output| output.status.success())
 }
 
 /// A new empty directory.

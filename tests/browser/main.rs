@@ -7,6 +7,8 @@ mod chat;
 mod chromium;
 mod ends;
 mod messages;
+#[path = "../missing/mod.rs"]
+mod missing;
 mod patterns;
 #[path = "../programs/mod.rs"]
 mod programs;

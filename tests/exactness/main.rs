@@ -6,6 +6,8 @@
 mod abi;
 #[path = "../interpreters/mod.rs"]
 mod interpreters;
+#[path = "../missing/mod.rs"]
+mod missing;
 mod peers;
 mod proxy;
 mod publishing;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use crate::missing::is_installed;
+
 /// Python with the package `websockets`, and with `uvloop`, `mypy` and `redis` where they can be had.
 pub fn python_with_websockets() -> PathBuf {
     static PYTHON: LazyLock<PathBuf> = LazyLock::new(install_python);
@@ -16,11 +18,9 @@ pub fn python_with_websockets() -> PathBuf {
 /// The directory of node_modules with the package `ws`. None, after a word about it, if Node.js or
 /// npm is not installed.
 pub fn node_modules_with_ws() -> Option<PathBuf> {
-    static MODULES: LazyLock<Option<PathBuf>> = LazyLock::new(install_ws);
-    if MODULES.is_none() {
-        println!("skipped: node and npm are not installed");
-    }
-    MODULES.clone()
+    static MODULES: LazyLock<PathBuf> = LazyLock::new(install_ws);
+    let is_there = is_installed("node", "nodejs") && is_installed("npm", "npm");
+    is_there.then(|| MODULES.clone())
 }
 
 fn install_python() -> PathBuf {
@@ -58,14 +58,7 @@ fn install_python() -> PathBuf {
     python
 }
 
-fn install_ws() -> Option<PathBuf> {
-    let is_there = |program: &str| {
-        let output = Command::new(program).arg("--version").output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    if !is_there("node") || !is_there("npm") {
-        return None;
-    }
+fn install_ws() -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node");
     let modules = directory.join("node_modules");
     if !modules.join("ws").join("package.json").exists() {
@@ -85,7 +78,7 @@ fn install_ws() -> Option<PathBuf> {
             "the tests need the package ws, and npm cannot install it",
         );
     }
-    Some(modules)
+    modules
 }
 
 /// Runs a command that has to succeed.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::abi::{ERR_PROXY, OK, Options, Runtime, Seen, functions};
+use crate::missing::is_installed;
 use crate::support::{Nobody, wait_until};
 use crate::tls::{Identity, authority};
 use crate::{expect_failure, expect_in, through};
@@ -20,24 +21,27 @@ struct Daemon {
 
 impl Daemon {
     /// None: the program is not installed.
-    fn start(program: &str, arguments: impl FnOnce(u16) -> Vec<String>) -> Option<Self> {
-        let mut command = Command::new(program);
-        let port = free_port();
-        command.args(arguments(port));
-        match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
-            Ok(child) => {
-                wait_until(program, || TcpStream::connect(("127.0.0.1", port)).is_ok());
-                Some(Self {
-                    child,
-                    port,
-                    configuration: None,
-                })
-            }
-            Err(error) => {
-                println!("skipped: {program} cannot be started: {error}");
-                None
-            }
+    fn start(
+        program: &str,
+        package: &str,
+        arguments: impl FnOnce(u16) -> Vec<String>,
+    ) -> Option<Self> {
+        if !is_installed(program, package) {
+            return None;
         }
+        let port = free_port();
+        let child = Command::new(program)
+            .args(arguments(port))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until(program, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Some(Self {
+            child,
+            port,
+            configuration: None,
+        })
     }
 
     /// `BasicAuth user password`, or nothing.
@@ -47,7 +51,7 @@ impl Daemon {
             std::process::id(),
             password.len()
         ));
-        let mut daemon = Self::start("tinyproxy", |port| {
+        let mut daemon = Self::start("tinyproxy", "tinyproxy-bin", |port| {
             let mut file = fs::File::create(&path).unwrap();
             write!(
                 file,
@@ -61,7 +65,7 @@ impl Daemon {
     }
 
     fn microsocks(credentials: &[&str]) -> Option<Self> {
-        Self::start("microsocks", |port| {
+        Self::start("microsocks", "microsocks", |port| {
             let port = port.to_string();
             let fixed = ["-i", "127.0.0.1", "-p", &port];
             fixed

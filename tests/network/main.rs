@@ -13,6 +13,8 @@ mod ends;
 mod environment;
 mod hammer;
 mod https_proxy;
+#[path = "../missing/mod.rs"]
+mod missing;
 mod names;
 mod namespace;
 mod reconnect;

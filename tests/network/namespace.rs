@@ -1,10 +1,12 @@
 //! A network of the test's own, where it may pull the cable. This test program runs again inside
-//! network, mount and user namespaces; where the machine does not allow these, the tests are
-//! skipped with a message.
+//! network, mount and user namespaces; where the machine does not allow these, or lacks the programs
+//! for them, the tests are skipped with a message.
 
 use std::env;
 use std::fs;
 use std::process::{Command, Stdio};
+
+use crate::missing::is_installed;
 
 /// In the process inside: which scenario it is to play.
 const VARIABLE: &str = "WSABI_TEST_NAMESPACE";
@@ -12,11 +14,14 @@ const VARIABLE: &str = "WSABI_TEST_NAMESPACE";
 /// Plays a scenario inside. Its name is that of a test that calls [`is_inside`].
 #[track_caller]
 pub fn play(test: &str) {
+    if !is_installed("unshare", "util-linux") || !is_installed("ip", "iproute2") {
+        return;
+    }
     let probe = Command::new("unshare")
         .args(["-rnm", "ip", "link"])
         .output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        println!("skipped: no network namespaces for this user, or no unshare or ip");
+        println!("skipped: no network namespaces for this user");
         return;
     }
     let output = Command::new("unshare")

@@ -42,7 +42,7 @@ def on_uvloop(kind: type[AioTestCase]) -> type[AioTestCase]:
     """The same tests on uvloop."""
     name = f"{kind.__name__}OnUvloop"
     body = {"new_loop": staticmethod(lambda: uvloop.new_event_loop()), "__module__": __name__}
-    return unittest.skipIf(uvloop is None, "uvloop is not installed")(type(name, (kind,), body))
+    return support.needs("uvloop", uvloop)(type(name, (kind,), body))
 
 
 def without_thread(kind: type[AioTestCase]) -> type[AioTestCase]:

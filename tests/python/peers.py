@@ -17,6 +17,7 @@ try:
     import websockets.asyncio.server
     import websockets.sync.server
 except ImportError as missing:
+    support.needs("the package websockets", False)
     raise unittest.SkipTest("the package websockets is not installed") from missing
 
 CLOSES = [

@@ -39,6 +39,14 @@ LENGTHS = (0, 125, 126, 127, 65535, 65536, 1 << 20, 16 << 20)
 """Where the form of a frame header changes, and some large ones."""
 
 
+def needs(name: str, is_installed: object) -> Callable[[type], type]:
+    """Leaves a class of tests out where something is not installed, unless WSABI_NO_SKIP is set:
+    then that is a failure."""
+    if not is_installed and "WSABI_NO_SKIP" in os.environ:
+        raise AssertionError(f"{name} is not installed, and WSABI_NO_SKIP is set")
+    return unittest.skipUnless(is_installed, f"{name} is not installed")
+
+
 class Recorder:
     """Handlers that write down what they are called with, one tuple for each call."""
 

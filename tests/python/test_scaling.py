@@ -7,7 +7,6 @@ import importlib.util
 import shutil
 import subprocess
 import tempfile
-import unittest
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import wsabi
 from test_examples import example, first_line
 
 
-@unittest.skipUnless(shutil.which("redis-server"), "Redis is not installed")
-@unittest.skipUnless(importlib.util.find_spec("redis"), "the package redis is not installed")
+@support.needs("Redis", shutil.which("redis-server"))
+@support.needs("the package redis", importlib.util.find_spec("redis"))
 class Scaling(support.TestCase):
     def test_clients_of_different_processes_meet_in_a_room(self) -> None:
         with (

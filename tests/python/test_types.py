@@ -12,7 +12,7 @@ from pathlib import Path
 import support
 
 
-@unittest.skipIf(importlib.util.find_spec("mypy") is None, "mypy is not installed")
+@support.needs("mypy", importlib.util.find_spec("mypy"))
 class Types(unittest.TestCase):
     def test_the_package_is_typed(self) -> None:
         self.assertChecks(support.PACKAGE / "wsabi")

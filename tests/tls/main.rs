@@ -6,6 +6,8 @@
 mod abi;
 mod certificates;
 mod ends;
+#[path = "../missing/mod.rs"]
+mod missing;
 mod nginx;
 mod openssl;
 mod programs;

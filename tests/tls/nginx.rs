@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::abi::{FACT_TLS_VERSION, OK, Options, Runtime, Seen, functions};
 use crate::ends::{expect_refusal, trusting};
-use crate::programs::{Directory, Program, free_port, is_installed};
+use crate::missing::is_installed;
+use crate::programs::{Directory, Program, free_port};
 use crate::support::tls::{Authority, LOCAL};
 
 /// nginx with one version of TLS, in front of a port.

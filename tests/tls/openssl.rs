@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::abi::{OK, Runtime, Seen};
 use crate::ends::{Served, expect_refusal, trusting, upgrade};
-use crate::programs::{Directory, Program, is_installed, run};
+use crate::missing::is_installed;
+use crate::programs::{Directory, Program, run};
 use crate::support::tls::{Authority, Identity, LOCAL};
 use crate::support::wire::{self, FIN, TEXT, frame};
 use crate::support::{REQUEST, accepting_response};

@@ -11,24 +11,6 @@ use std::thread;
 
 use crate::support::{PATIENCE, wait_until};
 
-/// Whether a program is there; if not, says so.
-pub fn is_installed(program: &str, package: &str) -> bool {
-    let is_there = Command::new(program)
-        .arg(if program == "openssl" {
-            "version"
-        } else {
-            "-v"
-        })
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok();
-    if !is_there {
-        println!("skipped: {program} is not installed (Debian: {package})");
-    }
-    is_there
-}
-
 /// A directory for a test's files, which is removed with it.
 pub struct Directory(PathBuf);
 
