@@ -1,4 +1,4 @@
-//! The servers for chat and TLS do the same in C and in Python.
+//! The servers for chat, echo and TLS do the same in C and in Python.
 #![cfg(target_os = "linux")]
 
 #[path = "../examples/certificate.rs"]
@@ -7,11 +7,13 @@ mod programs;
 mod support;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 
 use programs::{Running, compile_c, directory, start_python};
-use support::{Seen, Threads, next};
+use support::wire::{FIN, Peer, TEXT};
+use support::{NARROW, REQUEST, Seen, Threads, next, read_head};
 use wsabi::{Options, Socket};
 
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +74,18 @@ impl Guest {
         assert_eq!(next(&self.seen), Seen::text(text));
     }
 
+    /// The same, where a notice may come first. Whether it has.
+    #[track_caller]
+    fn expect_amid(&self, notice: &str, text: &str) -> bool {
+        let mut seen = next(&self.seen);
+        let is_first = seen == Seen::text(notice);
+        if is_first {
+            seen = next(&self.seen);
+        }
+        assert!(seen == Seen::text(text), "{seen:?}");
+        is_first
+    }
+
     /// Is sent away.
     #[track_caller]
     fn expect_close(&self, code: u16, reason: &str) {
@@ -117,7 +131,18 @@ fn guests_who_break_the_rules_have_to_leave() {
         let (server, url) = start(language, "chat_server", &[], &directory);
         let threads = Threads::new(1);
         let ann = Guest::enter(&threads, &url, "lobby", "Ann");
-        for name in ["", "a\nb", "a\rb", "\u{e9}".repeat(61).as_str()] {
+        let too_long = "\u{e9}".repeat(61);
+        for name in [
+            "",
+            "a\nb",
+            "a\rb",
+            "a\tb",
+            "a\0b",
+            "\0",
+            "a\x1b[31m",
+            "a\x7f",
+            &too_long,
+        ] {
             let guest = Guest::come(&threads, &url, "lobby");
             guest.say(name);
             guest.expect_close(1008, "not a name");
@@ -137,6 +162,99 @@ fn guests_who_break_the_rules_have_to_leave() {
         let longest = "x".repeat(4000);
         ann.say(&longest);
         ann.expect(&format!("Ann\n{longest}"));
+        server.terminate().expect_success();
+    }
+}
+
+#[test]
+fn names_and_words_of_every_kind_arrive_whole() {
+    for language in LANGUAGES {
+        let directory = directory(&format!("chat_words_{language:?}"));
+        let (server, url) = start(language, "chat_server", &[], &directory);
+        let threads = Threads::new(1);
+        // Whether it can be printed does not matter: spaces of no width, and what joins a family.
+        for name in [
+            " ",
+            "a b",
+            "\u{a0}\u{200b}",
+            "\u{1f468}\u{200d}\u{1f469}",
+            "\u{202e}",
+            "%s%n",
+        ] {
+            let room = format!("lobby?{}", "q".repeat(2_000));
+            let guest = Guest::enter(&threads, &url, &room, name);
+            for text in ["", "\0", "one\0two", "\n\n", "%s%n", "\u{10ffff}\u{7f}"] {
+                guest.say(text);
+                guest.expect(&format!("{name}\n{text}"));
+            }
+            guest.socket.close(Some(1000), "").unwrap();
+            guest.expect_close(1000, "");
+        }
+        server.terminate().expect_success();
+    }
+}
+
+#[test]
+fn a_guest_who_does_not_read_has_to_leave_and_holds_up_nobody() {
+    for language in LANGUAGES {
+        let directory = directory(&format!("chat_slow_{language:?}"));
+        let (server, url) = start(language, "chat_server", &[], &directory);
+        let threads = Threads::new(1);
+        let ann = Guest::enter(&threads, &url, "path", "Ann");
+        let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
+        let mut slow = dial_narrow(port.parse().unwrap());
+        slow.send_frame(FIN | TEXT, b"Slow");
+        ann.expect("Slow has joined");
+        // More than may wait for him, and than the system keeps for a connection.
+        let mut is_gone = false;
+        for round in 0..4_000 {
+            let text = format!("{round} {}", "x".repeat(3_990));
+            ann.say(&text);
+            is_gone |= ann.expect_amid("Slow has left", &format!("Ann\n{text}"));
+            if is_gone {
+                break;
+            }
+        }
+        if !is_gone {
+            ann.expect("Slow has left");
+        }
+        server.terminate().expect_success();
+    }
+}
+
+/// A guest of the room "path" that has hardly any room for what it receives, and is not read.
+fn dial_narrow(port: u16) -> Peer {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.unwrap();
+    socket.set_recv_buffer_size(NARROW).unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    socket.connect(&address.into()).unwrap();
+    let mut peer = Peer::new(socket.into(), true);
+    peer.send_raw(REQUEST);
+    read_head(&mut peer.stream);
+    peer
+}
+
+#[test]
+fn an_echo_server_sends_text_and_binary_back_as_they_came() {
+    for language in LANGUAGES {
+        let directory = directory(&format!("echo_{language:?}"));
+        let (server, url) = start(language, "echo_server", &[], &directory);
+        let threads = Threads::new(1);
+        let (socket, seen) = threads.connect(&url, &Options::new());
+        assert_eq!(next(&seen), Seen::Open);
+        for len in [0, 1, 125, 126, 65_535, 65_536, 1 << 20] {
+            let bytes: Vec<u8> = (0..len)
+                .map(|at: usize| (at * 31 + at / 256) as u8)
+                .collect();
+            socket.send_binary(&bytes).unwrap();
+            assert!(next(&seen) == Seen::binary(bytes), "{len}");
+            let text = "\0\u{e9}".repeat(len / 3);
+            socket.send_text(&text).unwrap();
+            assert!(next(&seen) == Seen::text(text), "{len}");
+        }
+        socket.close(Some(1000), "").unwrap();
+        assert_eq!(next(&seen), Seen::Close(1000, String::new(), true));
         server.terminate().expect_success();
     }
 }

@@ -3,8 +3,9 @@
  *     chat_server [PORT [CERT KEY]]      PORT 0, the default: a free one
  *
  * The path of the URL is the room, as in ws://127.0.0.1:8080/lobby. The first message of a guest is
- * its name, and every other one goes to the room: the name, a line break, and what was said. A
- * message without a line break is a notice of the server. examples/chat.html is a page for it.
+ * its name, of at most 120 bytes and without control characters, and every other one goes to the
+ * room: the name, a line break, and what was said. A message without a line break is a notice of the
+ * server. examples/chat.html is a page for it.
  *
  * Speaks TLS, under wss://, if there are a certificate and its private key: two files in PEM. Prints
  * its URL on the first line. Ends on SIGINT and SIGTERM.
@@ -37,12 +38,26 @@ static wsabi_server server;
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 
 /* Says something to everyone in a guest's room, the guest included. */
-static void tell_room(const struct guest *guest, const char *separator, const char *text)
+static void tell_room(const struct guest *guest, char separator, const char *text, size_t len)
 {
-    char message[LONGEST_NAME + LONGEST_TEXT + 2];
-    int len = snprintf(message, sizeof message, "%s%s%s", guest->name, separator, text);
+    char message[LONGEST_NAME + 1 + LONGEST_TEXT];
+    size_t name_len = strlen(guest->name);
+    memcpy(message, guest->name, name_len);
+    message[name_len] = separator;
+    memcpy(message + name_len + 1, text, len);
     wsabi_server_publish(server, guest->room, WSABI_NUL_TERMINATED, WSABI_TEXT, message,
-                         (size_t)len);
+                         name_len + 1 + len);
+}
+
+/* Also without a NUL, so that it can be kept as a string. */
+static int is_name(const char *text, size_t len)
+{
+    size_t i;
+    for (i = 0; i < len; i++) {
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7F)
+            return 0;
+    }
+    return len > 0 && len <= LONGEST_NAME;
 }
 
 /* Copies the path of a socket's URL. Returns 0 if it is none, or too long. */
@@ -51,9 +66,10 @@ static int find_room(wsabi_socket socket, char *room)
     char url[1024];
     const char *path;
     size_t len;
-    int64_t url_len = wsabi_socket_fact(socket, WSABI_FACT_URL, url, sizeof url);
-    if (url_len <= 0 || url_len >= (int64_t)sizeof url)
+    if (wsabi_socket_fact(socket, WSABI_FACT_URL, url, sizeof url) <= 0)
         return 0;
+    /* Of a URL that is longer, the query is missing. */
+    url[sizeof url - 1] = '\0';
     path = strstr(url, "://");
     path = path == NULL ? NULL : strchr(path + strlen("://"), '/');
     len = path == NULL ? 0 : strcspn(path, "?");
@@ -86,13 +102,13 @@ static void on_message(const wsabi_event *event, void *user_data)
     if (guest == NULL || event->type != WSABI_TEXT) {
         wsabi_socket_close(event->handle, 1003, "text only", WSABI_NUL_TERMINATED);
     } else if (guest->name[0] != '\0') {
-        tell_room(guest, "\n", text);
-    } else if (text[0] == '\0' || event->len > LONGEST_NAME || strpbrk(text, "\r\n") != NULL) {
+        tell_room(guest, '\n', text, event->len);
+    } else if (!is_name(text, event->len)) {
         wsabi_socket_close(event->handle, 1008, "not a name", WSABI_NUL_TERMINATED);
     } else {
         strcpy(guest->name, text);
         wsabi_socket_subscribe(event->handle, guest->room, WSABI_NUL_TERMINATED);
-        tell_room(guest, " ", "has joined");
+        tell_room(guest, ' ', "has joined", strlen("has joined"));
     }
 }
 
@@ -102,7 +118,7 @@ static void on_close(const wsabi_event *event, void *user_data)
     struct guest *guest = user_data;
     (void)event;
     if (guest != NULL && guest->name[0] != '\0')
-        tell_room(guest, " ", "has left");
+        tell_room(guest, ' ', "has left", strlen("has left"));
 }
 
 int main(int argc, char **argv)

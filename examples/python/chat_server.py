@@ -3,8 +3,9 @@
 PYTHONPATH=bindings/python python3 examples/python/chat_server.py [PORT [CERT KEY]]
 
 The path of the URL is the room, as in ws://127.0.0.1:8080/lobby. The first message of a guest is
-its name, and every other one goes to the room: the name, a line break, and what was said. A message
-without a line break is a notice of the server. examples/chat.html is a page for it.
+its name, of at most 120 bytes and without control characters, and every other one goes to the room:
+the name, a line break, and what was said. A message without a line break is a notice of the server.
+examples/chat.html is a page for it.
 
 PORT 0, the default: a free one. Speaks TLS, under wss://, if there are a certificate and its
 private key: two files in PEM. Prints its URL on the first line. Ends on SIGINT and SIGTERM.
@@ -12,6 +13,7 @@ private key: two files in PEM. Prints its URL on the first line. Ends on SIGINT 
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
@@ -39,7 +41,7 @@ class Guest:
             ws.close(1003, "text only")
         elif self.name:
             self.tell_room(f"{self.name}\n{data}")
-        elif not data or len(data.encode()) > LONGEST_NAME or not data.isprintable():
+        elif not is_name(data):
             ws.close(1008, "not a name")
         else:
             self.name = data
@@ -54,6 +56,10 @@ class Guest:
     def tell_room(self, text: str) -> None:
         """Says something to everyone in the room, the guest included."""
         server.publish(text, self.room)
+
+
+def is_name(text: str) -> bool:
+    return 0 < len(text.encode()) <= LONGEST_NAME and not re.search("[\0-\x1f\x7f]", text)
 
 
 def on_open(ws: wsabi.WebSocket) -> None:
