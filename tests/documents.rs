@@ -24,7 +24,21 @@ const README: &str = include_str!("../README.md");
 const BINDING: &str = include_str!("../bindings/python/README.md");
 const SCALING: &str = include_str!("../docs/scaling.md");
 const CHANGELOG: &str = include_str!("../CHANGELOG.md");
+const HEADER: &str = include_str!("../include/wsabi.h");
 const SYMBOLS: &str = include_str!("symbols.txt");
+
+/// Names of the environment, which are no constants.
+const VARIABLES: [&str; 9] = [
+    "WSABI_BLESS",
+    "WSABI_DELIVERY",
+    "WSABI_EXITS",
+    "WSABI_LIBRARY",
+    "WSABI_LONG",
+    "WSABI_NO_SKIP",
+    "WSABI_RUNNER",
+    "WSABI_SEED",
+    "WSABI_SLOW",
+];
 
 /// The URL in the examples.
 const EXAMPLE_URL: &str = "ws://127.0.0.1:8080/";
@@ -154,26 +168,60 @@ fn the_changelog_names_every_function() {
 
 #[test]
 fn links_lead_to_files() {
-    for (folder, least) in [(".", 10), ("docs", 2), ("bindings/python", 0)] {
-        let folder = root().join(folder);
-        let mut links = 0;
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_none_or(|it| it != "md") {
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            let targets = text.split("](").skip(1);
-            for target in targets.filter_map(|rest| rest.split_once(')')) {
-                let file = target.0.split('#').next().unwrap_or_default();
-                if !file.contains("://") {
-                    links += 1;
-                    assert!(folder.join(file).exists(), "{}: {file}", path.display());
-                }
+    let mut links = 0;
+    for (path, text) in documents() {
+        let targets = text.split("](").skip(1);
+        for target in targets.filter_map(|rest| rest.split_once(')')) {
+            let file = target.0.split('#').next().unwrap_or_default();
+            if !file.contains("://") {
+                links += 1;
+                let target = path.parent().unwrap().join(file);
+                assert!(target.exists(), "{}: {file}", path.display());
             }
         }
-        assert!(links >= least, "only {links} in {}", folder.display());
     }
+    assert!(links > 15, "only {links} links were found");
+}
+
+#[test]
+fn files_and_functions_that_are_named_are_there() {
+    let (mut files, mut names) = (0, 0);
+    for (path, text) in documents() {
+        for word in text.split(|it: char| it.is_whitespace() || "`()|,;".contains(it)) {
+            let first = word.split('/').next().unwrap_or_default();
+            if word.contains('/') && ["src", "tests", "bindings", "benches"].contains(&first) {
+                files += 1;
+                let file = word.trim_end_matches(['.', ':']);
+                assert!(root().join(file).exists(), "{}: {file}", path.display());
+            }
+        }
+        for word in text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_') {
+            let is_name = word.starts_with("wsabi_") || word.starts_with("WSABI_");
+            if is_name && !word.ends_with('_') && !VARIABLES.contains(&word) {
+                names += 1;
+                assert!(has_word(HEADER, word), "{}: {word}", path.display());
+            }
+        }
+    }
+    assert!(files > 60 && names > 100, "{files} files, {names} names");
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_')
+        .any(|it| it == word)
+}
+
+/// All of them, with their paths.
+fn documents() -> Vec<(PathBuf, String)> {
+    let folders = [".", "docs", "bindings/python"].map(|it| root().join(it));
+    let entries = folders.iter().flat_map(|it| fs::read_dir(it).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let documents: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|it| it == "md"))
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect();
+    assert!(documents.len() > 6);
+    documents
 }
 
 /// The first block of README.md that is marked as being in `language`.
