@@ -14,6 +14,9 @@
  *                              &socket) != WSABI_OK)
  *       fprintf(stderr, "%s\n", wsabi_last_error());
  *
+ * A server is made with such options, too, by wsabi_server_listen. In its
+ * handlers, event->handle is the socket that something has happened to.
+ *
  * CONVENTIONS, which hold for every function
  *
  * Threads: every function may be called on any thread, at any time, also
@@ -306,6 +309,8 @@ const char *wsabi_last_error(void);
  * - No event comes after wsabi_socket_release, not even CLOSE.
  * - Handlers of one socket never overlap and never come out of order. Those
  *   of different sockets may run at the same time.
+ * - REQUEST belongs to no socket: it comes before there is one, and only to
+ *   servers that ask.
  * ====================================================================== */
 
 /** The connection is established: messages can be sent. */
@@ -1343,11 +1348,11 @@ int32_t wsabi_socket_set_url(wsabi_socket socket, const char *url, size_t len);
 
 /**
  * The address and port of the peer, such as "[::1]:9001"; behind a proxy,
- * those of the proxy.
+ * those of the proxy. Of a Unix socket: its path, none where it has none.
  */
 #define WSABI_FACT_PEER_ADDRESS 4
 
-/** The address and port of this end. */
+/** The address and port of this end, or its path. */
 #define WSABI_FACT_LOCAL_ADDRESS 5
 
 /**
@@ -1497,10 +1502,13 @@ typedef uint64_t wsabi_server;
  *
  * - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
  *   ws://0.0.0.0:9001/, or ws+unix:///path/of/socket. wss:// in place of
- *   ws:// is TLS. Port 0: the system chooses one, see wsabi_server_port.
- *   [::] is every address of IPv6 and of IPv4, whose clients are seen with
- *   addresses of IPv4; on OpenBSD it is IPv6 alone. A path is free, or is a
- *   socket that a process has left there when it died.
+ *   ws:// is TLS. Port 0: the system chooses one, see wsabi_server_port;
+ *   without a port it is 80, or 443 for wss://. [::] is every address of
+ *   IPv6 and of IPv4, whose clients are seen with addresses of IPv4; on
+ *   OpenBSD it is IPv6 alone. A name is looked up, for which this waits,
+ *   and its first address is taken. A path of a Unix socket is free, or is
+ *   a socket that a process has left there when it died. Whatever path a
+ *   client asks for is served: WSABI_FACT_URL has it.
  * - options: the handlers and settings of the sockets, which are copied.
  *   wss:// needs wsabi_options_set_tls_identity; with
  *   wsabi_options_set_tls_client_ca, clients have to show a certificate,
@@ -1682,8 +1690,8 @@ int64_t wsabi_request_header(wsabi_request request,
                              size_t cap);
 
 /**
- * Writes the address and port of the client into the cap bytes at buf, as
- * wsabi_socket_fact does.
+ * Writes the address and port of the client, as of WSABI_FACT_PEER_ADDRESS,
+ * into the cap bytes at buf, as wsabi_socket_fact does.
  */
 int64_t wsabi_request_peer_address(wsabi_request request,
                                    char *buf,
@@ -1706,8 +1714,8 @@ int32_t wsabi_request_add_header(wsabi_request request,
 
 /**
  * Accepts a request. The socket has the handlers and settings of the
- * server. OPEN follows, or, if the client has gone meanwhile, ERROR and
- * CLOSE.
+ * server. OPEN follows, from which on it can send, or, if the client has
+ * gone meanwhile, ERROR and CLOSE.
  *
  * - subprotocol, len: one of those that the client offers in
  *   Sec-WebSocket-Protocol; NULL and 0: none.

@@ -27,7 +27,8 @@ impl Request {
         self.request.upgrade.target().into_owned()
     }
 
-    /// A header field, its lines joined by commas.
+    /// A header field, its lines joined by commas. Host is the one that the client means: that of
+    /// the target, where it is a URL.
     pub fn header(&self, name: &str) -> Option<String> {
         self.request.header(name).map(Cow::into_owned)
     }

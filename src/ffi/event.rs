@@ -14,6 +14,8 @@
 //! - No event comes after wsabi_socket_release, not even CLOSE.
 //! - Handlers of one socket never overlap and never come out of order. Those
 //!   of different sockets may run at the same time.
+//! - REQUEST belongs to no socket: it comes before there is one, and only to
+//!   servers that ask.
 
 use std::ffi::c_void;
 

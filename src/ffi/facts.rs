@@ -59,10 +59,10 @@ pub const WSABI_FACT_SUBPROTOCOL: i32 = 2;
 pub const WSABI_FACT_EXTENSIONS: i32 = 3;
 
 /// The address and port of the peer, such as "[::1]:9001"; behind a proxy,
-/// those of the proxy.
+/// those of the proxy. Of a Unix socket: its path, none where it has none.
 pub const WSABI_FACT_PEER_ADDRESS: i32 = 4;
 
-/// The address and port of this end.
+/// The address and port of this end, or its path.
 pub const WSABI_FACT_LOCAL_ADDRESS: i32 = 5;
 
 /// The version of TLS, "TLSv1.2" or "TLSv1.3". None without TLS, and before

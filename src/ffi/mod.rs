@@ -15,6 +15,9 @@
 //!   fprintf(stderr, "%s\n", wsabi_last_error());
 //! ```
 //!
+//! A server is made with such options, too, by wsabi_server_listen. In its
+//! handlers, event->handle is the socket that something has happened to.
+//!
 //! CONVENTIONS, which hold for every function
 //!
 //! Threads: every function may be called on any thread, at any time, also

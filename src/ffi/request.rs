@@ -83,8 +83,8 @@ pub unsafe extern "C" fn wsabi_request_header(
     })
 }
 
-/// Writes the address and port of the client into the cap bytes at buf, as
-/// wsabi_socket_fact does.
+/// Writes the address and port of the client, as of WSABI_FACT_PEER_ADDRESS,
+/// into the cap bytes at buf, as wsabi_socket_fact does.
 ///
 /// # Safety
 ///
@@ -131,8 +131,8 @@ pub unsafe extern "C" fn wsabi_request_add_header(
 }
 
 /// Accepts a request. The socket has the handlers and settings of the
-/// server. OPEN follows, or, if the client has gone meanwhile, ERROR and
-/// CLOSE.
+/// server. OPEN follows, from which on it can send, or, if the client has
+/// gone meanwhile, ERROR and CLOSE.
 ///
 /// - subprotocol, len: one of those that the client offers in
 ///   Sec-WebSocket-Protocol; NULL and 0: none.

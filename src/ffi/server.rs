@@ -43,10 +43,13 @@ pub type wsabi_server = u64;
 ///
 /// - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
 ///   ws://0.0.0.0:9001/, or ws+unix:///path/of/socket. wss:// in place of
-///   ws:// is TLS. Port 0: the system chooses one, see wsabi_server_port.
-///   [::] is every address of IPv6 and of IPv4, whose clients are seen with
-///   addresses of IPv4; on OpenBSD it is IPv6 alone. A path is free, or is a
-///   socket that a process has left there when it died.
+///   ws:// is TLS. Port 0: the system chooses one, see wsabi_server_port;
+///   without a port it is 80, or 443 for wss://. [::] is every address of
+///   IPv6 and of IPv4, whose clients are seen with addresses of IPv4; on
+///   OpenBSD it is IPv6 alone. A name is looked up, for which this waits,
+///   and its first address is taken. A path of a Unix socket is free, or is
+///   a socket that a process has left there when it died. Whatever path a
+///   client asks for is served: WSABI_FACT_URL has it.
 /// - options: the handlers and settings of the sockets, which are copied.
 ///   wss:// needs wsabi_options_set_tls_identity; with
 ///   wsabi_options_set_tls_client_ca, clients have to show a certificate,
