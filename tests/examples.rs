@@ -1,4 +1,4 @@
-//! The servers for chat, echo and TLS do the same in C and in Python.
+//! The servers do the same in C and in Python.
 #![cfg(target_os = "linux")]
 
 #[path = "../examples/certificate.rs"]
@@ -233,6 +233,28 @@ fn dial_narrow(port: u16) -> Peer {
     peer.send_raw(REQUEST);
     read_head(&mut peer.stream);
     peer
+}
+
+#[test]
+fn a_greeting_has_the_whole_name_if_that_is_not_too_long() {
+    for language in LANGUAGES {
+        let directory = directory(&format!("hello_{language:?}"));
+        let (server, url) = start(language, "hello_server", &["0", "0.05"], &directory);
+        let threads = Threads::new(1);
+        let greet = |name: &str| {
+            let guest = Guest::come(&threads, &url, "");
+            guest.socket.send_binary(b"no name").unwrap();
+            guest.say(name);
+            guest
+        };
+        for name in ["John", "", "J\u{f6}rn\0\n%s", "x".repeat(200).as_str()] {
+            let guest = greet(name);
+            guest.expect(&format!("Hello from server, {name}"));
+            guest.expect_close(1000, "Goodbye");
+        }
+        greet(&"x".repeat(201)).expect_close(1009, "");
+        server.terminate().expect_success();
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,14 +44,17 @@ static double now(void)
 
 static void on_message(const wsabi_event *event, void *user_data)
 {
-    char greeting[LONGEST_NAME + 32];
+    static const char hello[] = "Hello from server, ";
+    char greeting[sizeof hello + LONGEST_NAME];
+    size_t len = strlen(hello);
     struct farewell farewell;
     (void)user_data;
     if (event->type != WSABI_TEXT)
         return;
 
-    snprintf(greeting, sizeof greeting, "Hello from server, %s", (const char *)event->data);
-    wsabi_socket_send_text(event->handle, greeting, WSABI_NUL_TERMINATED);
+    memcpy(greeting, hello, len);
+    memcpy(greeting + len, event->data, event->len);
+    wsabi_socket_send_text(event->handle, greeting, len + event->len);
 
     farewell.socket = event->handle;
     farewell.due = now() + seconds;

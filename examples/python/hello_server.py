@@ -16,6 +16,8 @@ from pathlib import Path
 
 import wsabi
 
+LONGEST_NAME = 200
+
 
 def on_message(ws: wsabi.WebSocket, data: str | bytes) -> None:
     if not isinstance(data, str):
@@ -33,7 +35,7 @@ signal.pthread_sigmask(signal.SIG_BLOCK, signals)
 port = sys.argv[1] if len(sys.argv) > 1 else "0"
 seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
 scheme = "ws"
-options = wsabi.Options()
+options = wsabi.Options(max_message=LONGEST_NAME)
 try:
     if len(sys.argv) > 4:
         cert, key = (Path(it).read_text() for it in sys.argv[3:5])
