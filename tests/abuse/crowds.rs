@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use crate::abi;
 use crate::bystander::{Bystander, dial, plain};
 use crate::support::wire::{self, BINARY, FIN, Peer, frame};
-use crate::support::{REQUEST, wait_until};
+use crate::support::{REQUEST, slowness, tell, wait_until};
 use crate::target::{Role, Target};
+use crate::victim::Victim;
 use crate::{alone, scale};
 
 /// What a connection may cost that has not got to OPEN, in bytes.
@@ -20,17 +21,72 @@ pub fn as_many(wanted: usize) -> usize {
     // Some are in use, and some are for those who are served meanwhile.
     let most = usize::try_from(abi::use_all_descriptors()).unwrap() - 500;
     if most < wanted {
-        println!("{most} connections in place of {wanted}: there are no more descriptors");
+        tell(format_args!(
+            "{most} connections in place of {wanted}: there are no more descriptors"
+        ));
     }
     wanted.min(most)
 }
 
 /// Waits until the server has no more connections than before.
-pub fn wait_for_descriptors(target: &Target, before: usize) {
+pub fn wait_for_descriptors(victim: &Victim, before: usize) {
     // The bystander's next one may have come.
     wait_until("the connections to end", || {
-        target.victim.descriptors() <= before + 2
+        victim.descriptors() <= before + 2
     });
+}
+
+/// Waits until each of those who came is shown out, without an answer. They have been there since
+/// `began` at the latest, and `limit` is the connect timeout.
+#[track_caller]
+pub fn expect_shown_out<'a>(
+    strangers: impl IntoIterator<Item = &'a mut TcpStream>,
+    began: Instant,
+    limit: Duration,
+) {
+    for stranger in strangers {
+        let mut answer = Vec::new();
+        if let Err(error) = stranger.read_to_end(&mut answer) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+        assert!(answer.len() < 64, "no more than an alert: {answer:?}");
+    }
+    expect_in_time(began, limit);
+}
+
+/// Everybody is gone, and the connect timeout has not been exceeded by much.
+#[track_caller]
+pub fn expect_in_time(began: Instant, limit: Duration) {
+    const SLACK: Duration = Duration::from_secs(15);
+    let elapsed = began.elapsed();
+    tell(format_args!(
+        "all are gone {elapsed:.1?} after the last one came; the limit is {limit:?}"
+    ));
+    assert!(elapsed < limit + SLACK * slowness(), "{elapsed:?}");
+}
+
+/// So many strangers say a byte of this each second, until all of them are shown out.
+#[track_caller]
+pub fn drip(port: u16, count: usize, said: &[u8], limit: Duration) {
+    let mut strangers: Vec<TcpStream> = (0..count).map(|_| dial(port)).collect();
+    let began = Instant::now();
+    for (second, byte) in (1..).zip(said) {
+        strangers.retain_mut(|it| it.write_all(&[*byte]).is_ok());
+        if strangers.is_empty() {
+            break;
+        }
+        // The pace of the abuse, not a wait for something.
+        while began.elapsed() < Duration::from_secs(second) {
+            thread::park_timeout(Duration::from_secs(second).saturating_sub(began.elapsed()));
+        }
+    }
+    assert_eq!(strangers.len(), 0, "strangers are left");
+    expect_in_time(began, limit);
+}
+
+#[track_caller]
+pub fn expect_memory(target: &Target, bytes: usize) {
+    target.victim.expect_memory(8 + (bytes >> 20) as u64);
 }
 
 #[track_caller]
@@ -47,6 +103,7 @@ fn s1_thousands_of_half_open_connections_are_shown_out_and_others_are_served() {
     let mut target = Target::new(Role::Server, &settings);
     let bystander = Bystander::watch(target.port);
     let before = target.victim.descriptors();
+    let heap_before = target.victim.heap();
     let began = Instant::now();
     let mut strangers = Vec::with_capacity(count);
     let mut most = 0;
@@ -59,17 +116,19 @@ fn s1_thousands_of_half_open_connections_are_shown_out_and_others_are_served() {
             most = most.max(target.victim.descriptors());
         }
     }
-    most = most.max(target.victim.descriptors()) - before;
-    let heap = target.victim.heap();
-    println!(
-        "{count} came in {:.1?}; {most} were there at a time, and the heap was {} KiB",
-        began.elapsed(),
-        heap >> 10
-    );
-    for stranger in &mut strangers {
-        let _ = stranger.read_to_end(&mut Vec::new());
-    }
-    wait_for_descriptors(&target, before);
+    let came = Instant::now();
+    // The next one is served when all of them are in.
+    drop(plain(target.port));
+    let there = target.victim.descriptors() - before;
+    let heap = target.victim.heap().saturating_sub(heap_before);
+    most = most.max(before + there) - before;
+    tell(format_args!(
+        "{count} came in {:.1?}; {most} were there at a time, and each costs {} bytes of heap",
+        came - began,
+        heap / there.max(1) as u64
+    ));
+    expect_shown_out(&mut strangers, came, limit);
+    wait_for_descriptors(&target.victim, before);
     bystander.report("half-open connections");
     expect_bounded(&target, count * HALF_OPEN, Duration::from_secs(10));
 }
@@ -77,26 +136,13 @@ fn s1_thousands_of_half_open_connections_are_shown_out_and_others_are_served() {
 #[test]
 fn s1_requests_of_a_byte_a_second_are_shown_out() {
     let _alone = alone();
-    let count = as_many(scale(500, 5_000));
+    let count = as_many(scale(500, 10_000));
     let settings = "quiet=1 echo=1 connect_timeout=3000";
-    let mut target = Target::new(Role::Server, settings);
+    let target = Target::new(Role::Server, settings);
     let bystander = Bystander::watch(target.port);
-    let began = Instant::now();
-    let mut strangers: Vec<TcpStream> = (0..count).map(|_| dial(target.port)).collect();
-    let mut request = REQUEST.iter();
-    for second in 1.. {
-        let byte = [*request.next().unwrap()];
-        strangers.retain_mut(|it| it.write_all(&byte).is_ok());
-        if strangers.is_empty() {
-            break;
-        }
-        // The pace of the abuse, not a wait for something.
-        while began.elapsed() < Duration::from_secs(second) {
-            thread::park_timeout(Duration::from_secs(second).saturating_sub(began.elapsed()));
-        }
-    }
-    println!("{count} were gone after {:.1?}", began.elapsed());
-    target.victim.heap();
+    let before = target.victim.descriptors();
+    drip(target.port, count, REQUEST, Duration::from_secs(3));
+    wait_for_descriptors(&target.victim, before);
     bystander.report("a byte a second");
     expect_bounded(&target, count * HALF_OPEN, Duration::from_secs(5));
 }
@@ -113,7 +159,7 @@ fn s11_clients_that_do_not_read_cost_their_limit_and_nobody_else() {
     let mut idlers: Vec<Peer> = (0..count).map(|_| target.unseen("")).collect();
     // The next one is served when all of them have been sent what they get.
     drop(plain(quiet));
-    println!("heap {} KiB", target.victim.heap() >> 10);
+    tell(format_args!("heap {} KiB", target.victim.heap() >> 10));
     bystander.report("clients that do not read");
     // Its buffer grows by doubling.
     expect_bounded(&target, 2 * count * LIMIT, Duration::from_secs(10));
@@ -148,7 +194,7 @@ fn s13_clients_that_never_answer_close_are_reaped() {
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
         }
     }
-    wait_for_descriptors(&target, before);
+    wait_for_descriptors(&target.victim, before);
     bystander.report("clients that never answer Close");
     expect_bounded(&target, count * HALF_OPEN, Duration::from_secs(10));
 }

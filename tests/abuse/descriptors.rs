@@ -6,7 +6,7 @@ use crate::abi;
 use crate::alone;
 use crate::bystander::{Bystander, dial};
 use crate::support::wire::{BINARY, FIN, Peer};
-use crate::support::{REQUEST, read_head};
+use crate::support::{REQUEST, read_head, tell};
 use crate::target::{Role, Target};
 use std::io::Write;
 use std::net::TcpStream;
@@ -32,7 +32,9 @@ fn s9_without_descriptors_accepting_rests_and_goes_on_by_itself() {
     // How long it has nothing to do but to try again.
     thread::park_timeout(Duration::from_secs(2));
     let used = target.victim.usage().cpu.saturating_sub(before);
-    println!("the processor for {used:?} of 2 s, echoes for the bystander included");
+    tell(format_args!(
+        "the processor for {used:?} of 2 s, echoes for the bystander included"
+    ));
     assert!(used < Duration::from_secs(1), "{used:?}");
     bystander.report("without descriptors");
 

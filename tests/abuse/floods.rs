@@ -12,13 +12,18 @@ use zlib_rs::{Deflate, DeflateFlush};
 
 use crate::abi::Delivery;
 use crate::bystander::{Bystander, plain};
-use crate::crowds::{HALF_OPEN, expect_bounded, wait_for_descriptors};
-use crate::support::REQUEST;
+use crate::crowds::{HALF_OPEN, expect_memory, wait_for_descriptors};
 use crate::support::wire::{BINARY, CONTINUATION, FIN, PING, frame, masked};
+use crate::support::{REQUEST, slowness, tell};
 use crate::target::{Role, Target};
+use crate::victim::Victim;
 use crate::{alone, scale};
 
 const RSV1: u8 = 0x40;
+/// The time of the processor that a connection may take which does little,
+const CONNECTION: Duration = Duration::from_millis(5);
+/// and a mebibyte of frames, of which there may be hundreds of thousands.
+const MEBIBYTE: Duration = Duration::from_millis(600);
 
 /// How long a flood lasts.
 fn duration() -> Duration {
@@ -54,9 +59,22 @@ fn flood(act: impl Fn(&dyn Fn() -> bool) + Send + Sync + 'static) -> usize {
     count.load(Ordering::Relaxed)
 }
 
-/// The most time that the server may use of the processor: what there is of one.
-fn cpu() -> Duration {
-    duration() * 2 + Duration::from_secs(5)
+/// Fails if the server has used more of the processor than this for each of so many, or goes on though
+/// it has nothing more to do. A flood that is slow to deal with brings less in its time, so that it
+/// shows.
+#[track_caller]
+fn expect_cpu(victim: &Victim, before: Duration, count: usize, each: Duration) {
+    let used = victim.usage().cpu.saturating_sub(before);
+    let count = u32::try_from(count).unwrap();
+    tell(format_args!("{used:?} of the processor for {count}"));
+    let most = Duration::from_millis(500) + each * count * slowness();
+    assert!(used <= most, "{used:?}, not {most:?}");
+    let before = victim.usage().cpu;
+    let rest = Duration::from_millis(500);
+    // How long there is nothing to do.
+    thread::park_timeout(rest);
+    let used = victim.usage().cpu.saturating_sub(before);
+    assert!(used < rest / 2, "{used:?} of {rest:?} without work");
 }
 
 fn reset(stream: &TcpStream) {
@@ -77,6 +95,7 @@ fn s8_connects_and_resets_at_any_moment_are_survived() {
         let mut target = Target::new(Role::Server, "quiet=1 echo=1 connect_timeout=500");
         let bystander = Bystander::watch(target.port);
         let before = target.victim.descriptors();
+        let cpu_before = target.victim.usage().cpu;
         let heap_before = target.victim.heap();
         let address = SocketAddr::from(([127, 0, 0, 1], target.port));
         let count = flood(move |_| {
@@ -87,14 +106,15 @@ fn s8_connects_and_resets_at_any_moment_are_survived() {
             }
             reset(&stream);
         });
-        println!("{count} connections were reset {what}");
-        wait_for_descriptors(&target, before);
+        tell(format_args!("{count} connections were reset {what}"));
+        wait_for_descriptors(&target.victim, before);
         bystander.report(what);
+        expect_cpu(&target.victim, cpu_before, count, CONNECTION);
         // As many as the backlog has room for may come at a time.
-        expect_bounded(&target, 4096 * HALF_OPEN, cpu());
+        expect_memory(&target, 4096 * HALF_OPEN);
         // And nothing is left of them but room for as many.
         let heap = target.victim.heap().saturating_sub(heap_before);
-        println!("{} KiB of heap are left", heap >> 10);
+        tell(format_args!("{} KiB of heap are left", heap >> 10));
         assert!(heap < 1 << 20, "{heap} bytes are left");
     }
 }
@@ -106,6 +126,7 @@ fn endless(what: &str, offer: &str, settings: &str, frames: &[u8], mebibytes: us
     let quiet = target.victim.listen("quiet=1 echo=1");
     let bystander = Bystander::watch(quiet);
     let bytes = masked(frames);
+    let cpu_before = target.victim.usage().cpu;
     let (port, offer) = (target.port, offer.to_owned());
     let written = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&written);
@@ -121,10 +142,13 @@ fn endless(what: &str, offer: &str, settings: &str, frames: &[u8], mebibytes: us
         }
     });
     let written = written.load(Ordering::Relaxed) >> 20;
-    println!("{what}: {written} MiB on {connections} connections were taken");
+    tell(format_args!(
+        "{what}: {written} MiB on {connections} connections were taken"
+    ));
     bystander.report(what);
+    expect_cpu(&target.victim, cpu_before, written + connections, MEBIBYTE);
     let waiting = Delivery::of_tests().waiting() as usize;
-    expect_bounded(&target, (mebibytes + waiting) << 20, cpu());
+    expect_memory(&target, (mebibytes + waiting) << 20);
     drop(plain(quiet));
 }
 
@@ -189,12 +213,14 @@ fn s3_unmasked_frames_fail_before_anything_is_delivered() {
     let unmasked = frame(FIN | BINARY, b"x");
     let quiet = target.victim.listen("quiet=1 echo=1");
     let bystander = Bystander::watch(quiet);
+    let cpu_before = target.victim.usage().cpu;
     let count = flood(move |_| {
         let mut peer = plain(quiet);
         peer.send_raw(&unmasked);
         assert_eq!(peer.read_frame().close_code(), Some(1002));
     });
-    println!("{count} clients did not mask");
+    tell(format_args!("{count} clients did not mask"));
     bystander.report("unmasked frames");
-    expect_bounded(&target, 0, cpu());
+    expect_cpu(&target.victim, cpu_before, count, CONNECTION);
+    expect_memory(&target, 0);
 }

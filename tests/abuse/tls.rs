@@ -1,15 +1,18 @@
 //! Clients of a server of wss.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
+
 use crate::bystander::{Bystander, dial};
-use crate::crowds::as_many;
+use crate::crowds::{as_many, drip, expect_in_time, expect_shown_out, wait_for_descriptors};
 use crate::secure::SecureTarget;
-use crate::support::REQUEST;
 use crate::support::tls::{ClientStream, ask, shake_hands};
+use crate::support::{REQUEST, tell};
 use crate::target::Role;
 use crate::{alone, scale};
 
@@ -22,6 +25,8 @@ fn s1_silent_clients_of_tls_are_shown_out_and_others_are_served() {
     let count = as_many(scale(1_500, 10_000));
     let mut target = SecureTarget::new(Role::Server, "quiet=1 echo=1 connect_timeout=3000");
     let bystander = Bystander::watch_secure(target.port, Arc::clone(&target.client));
+    let before = target.victim.descriptors();
+    let heap_before = target.victim.heap();
     let began = Instant::now();
     let mut strangers: Vec<TcpStream> = (0..count)
         .map(|number| {
@@ -31,15 +36,18 @@ fn s1_silent_clients_of_tls_are_shown_out_and_others_are_served() {
             stranger
         })
         .collect();
-    let heap = target.victim.heap();
-    println!(
-        "{count} came in {:.1?}; heap {} KiB",
-        began.elapsed(),
-        heap >> 10
-    );
-    for stranger in &mut strangers {
-        let _ = stranger.read_to_end(&mut Vec::new());
-    }
+    let came = Instant::now();
+    // The next one is served when all of them are in.
+    shake_hands(&mut ask(dial(target.port), Arc::clone(&target.client))).unwrap();
+    let there = target.victim.descriptors() - before;
+    let heap = target.victim.heap().saturating_sub(heap_before);
+    tell(format_args!(
+        "{count} came in {:.1?}; {there} are there, and each costs {} bytes of heap",
+        came - began,
+        heap / there.max(1) as u64
+    ));
+    expect_shown_out(&mut strangers, came, Duration::from_secs(3));
+    wait_for_descriptors(&target.victim, before);
     bystander.report("silent clients of TLS");
     let limit = Duration::from_secs(10);
     target
@@ -48,11 +56,32 @@ fn s1_silent_clients_of_tls_are_shown_out_and_others_are_served() {
 }
 
 #[test]
+fn s10_hellos_of_a_byte_a_second_are_shown_out() {
+    let _alone = alone();
+    let count = as_many(scale(200, 5_000));
+    let target = SecureTarget::new(Role::Server, "quiet=1 echo=1 connect_timeout=3000");
+    let bystander = Bystander::watch_secure(target.port, Arc::clone(&target.client));
+    let before = target.victim.descriptors();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut client = ClientConnection::new(Arc::clone(&target.client), name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    drip(target.port, count, &hello, Duration::from_secs(3));
+    wait_for_descriptors(&target.victim, before);
+    bystander.report("a byte of TLS a second");
+    target.victim.expect_within(
+        8 + ((count * SECURING) >> 20) as u64,
+        Duration::from_secs(10),
+    );
+}
+
+#[test]
 fn s10_handshakes_of_tls_and_then_silence_end_in_time() {
     let _alone = alone();
     let count = as_many(scale(200, 3_000));
     let mut target = SecureTarget::new(Role::Server, "quiet=1 echo=1 connect_timeout=4000");
     let bystander = Bystander::watch_secure(target.port, Arc::clone(&target.client));
+    let before = target.victim.descriptors();
     let mut strangers: Vec<ClientStream> = (0..count)
         .map(|number| {
             let mut stream = ask(dial(target.port), Arc::clone(&target.client));
@@ -64,13 +93,19 @@ fn s10_handshakes_of_tls_and_then_silence_end_in_time() {
             stream
         })
         .collect();
-    println!(
+    let came = Instant::now();
+    tell(format_args!(
         "heap {} KiB with {count} sessions",
         target.victim.heap() >> 10
-    );
+    ));
+    // Tickets of the session come first, which is why the end alone is looked for.
     for stranger in &mut strangers {
-        let _ = stranger.sock.read_to_end(&mut Vec::new());
+        if let Err(error) = stranger.sock.read_to_end(&mut Vec::new()) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
     }
+    expect_in_time(came, Duration::from_secs(4));
+    wait_for_descriptors(&target.victim, before);
     bystander.report("handshakes and silence");
     let limit = Duration::from_secs(10) + Duration::from_millis(20) * count as u32;
     target

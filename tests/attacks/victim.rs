@@ -154,6 +154,17 @@ impl Victim {
         line.strip_prefix("heap ").unwrap().parse().unwrap()
     }
 
+    /// How many bytes of its memory no other process shares.
+    pub fn private_memory(&self) -> u64 {
+        let rollup = format!("/proc/{}/smaps_rollup", self.child.id());
+        let rollup = fs::read_to_string(rollup).unwrap();
+        let lines = rollup
+            .lines()
+            .filter_map(|line| line.strip_prefix("Private_"));
+        let kibibytes = |line: &str| line.split_whitespace().nth(1).unwrap().parse::<u64>();
+        lines.map(|line| kibibytes(line).unwrap() << 10).sum()
+    }
+
     /// How many descriptors it has.
     pub fn descriptors(&self) -> usize {
         let directory = format!("/proc/{}/fd", self.child.id());
@@ -241,13 +252,19 @@ impl Victim {
 
     #[track_caller]
     pub fn expect_within(&self, mebibytes: u64, cpu: Duration) {
+        self.expect_memory(mebibytes);
+        let usage = self.usage();
+        assert!(usage.cpu <= cpu, "{usage:?}, not {cpu:?}");
+    }
+
+    #[track_caller]
+    pub fn expect_memory(&self, mebibytes: u64) {
         let usage = self.usage();
         println!("used {} KiB and {:?}", usage.memory, usage.cpu);
         assert!(
             usage.memory <= mebibytes << 10,
             "{usage:?}, not {mebibytes} MiB"
         );
-        assert!(usage.cpu <= cpu, "{usage:?}, not {cpu:?}");
     }
 
     #[track_caller]

@@ -4,7 +4,8 @@
 pub mod tls;
 pub mod wire;
 
-use std::io::{Read, Write};
+use std::fmt::Display;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,22 @@ use wsabi::{Delivery, Event, Handler, MessageKind, Options, Runtime, Server, Soc
 
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many times slower this run is than a plain one, for valgrind and the like.
+pub fn slowness() -> u32 {
+    std::env::var("WSABI_SLOW").map_or(1, |it| it.parse().unwrap())
+}
+
+/// Makes a line part of the output of the tests also where they succeed. Not by `println!`, which
+/// the harness keeps to itself until a test fails.
+pub fn tell(line: impl Display) {
+    let thread = std::thread::current();
+    // The harness names the thread after the test.
+    let test = thread.name().unwrap_or_default();
+    // In one piece: other tests write, too.
+    let line = format!("    {test}: {line}\n");
+    io::stdout().write_all(line.as_bytes()).unwrap();
+}
 
 /// Hardly any room for received bytes; the system has its own idea of the least.
 pub const NARROW: usize = 4096;
