@@ -117,6 +117,7 @@ functions! {
     options_set_ping_interval_ms: extern "C" fn(u64, u32) -> i32;
     options_set_pong_timeout_ms: extern "C" fn(u64, u32) -> i32;
     options_set_idle_timeout_ms: extern "C" fn(u64, u32) -> i32;
+    options_set_slow_subscribers: extern "C" fn(u64, i32) -> i32;
     options_set_compression: extern "C" fn(u64, i32) -> i32;
     options_set_compression_min: extern "C" fn(u64, u64) -> i32;
     options_set_compression_level: extern "C" fn(u64, i32) -> i32;
@@ -137,6 +138,7 @@ functions! {
     socket_set_header:
         unsafe extern "C" fn(u64, *const u8, usize, *const u8, usize) -> i32;
     socket_set_url: SetText;
+    socket_subscribe: SetText;
     socket_ready_state: extern "C" fn(u64) -> i32;
     socket_buffered_amount: extern "C" fn(u64) -> i64;
     socket_fact: unsafe extern "C" fn(u64, i32, *mut u8, usize) -> i64;
@@ -151,7 +153,6 @@ functions! {
     server_close: extern "C" fn(u64) -> i32;
     server_publish:
         unsafe extern "C" fn(u64, *const u8, usize, i32, *const u8, usize) -> i64;
-    socket_subscribe: unsafe extern "C" fn(u64, *const u8, usize) -> i32;
     request_target: unsafe extern "C" fn(u64, *mut u8, usize) -> i64;
     request_header:
         unsafe extern "C" fn(u64, *const u8, usize, *mut u8, usize) -> i64;

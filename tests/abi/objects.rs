@@ -3,7 +3,7 @@
 use super::delivery::{Delivery, Pump};
 use super::events::{Recorder, record, release};
 use super::functions::{RawMessage, SetText, Stats, functions};
-use super::{Events, OK, Seen, expect_ok};
+use super::{BINARY, Events, OK, Seen, expect_ok};
 
 /// A runtime of its own, which ends with the test.
 pub struct Runtime(u64, Option<Pump>);
@@ -296,6 +296,7 @@ pub struct Client {
 }
 
 /// A server, until it is closed or its runtime ends.
+#[derive(Clone, Copy)]
 pub struct Server {
     handle: u64,
     pub port: u16,
@@ -369,11 +370,6 @@ impl Socket {
         unsafe { send(self.0, message_type, data.as_ptr(), data.len(), fin.into()) }
     }
 
-    pub fn subscribe(self, topic: &str) -> i32 {
-        // SAFETY: `topic` lives during the call.
-        unsafe { (functions().socket_subscribe)(self.0, topic.as_ptr(), topic.len()) }
-    }
-
     pub fn ping(self, data: &[u8]) -> i32 {
         // SAFETY: `data` lives during the call.
         unsafe { (functions().socket_ping)(self.0, data.as_ptr(), data.len()) }
@@ -413,6 +409,11 @@ impl Socket {
                 value.len(),
             )
         }
+    }
+
+    pub fn subscribe(self, topic: &str) -> i32 {
+        // SAFETY: `topic` lives during the call.
+        unsafe { (functions().socket_subscribe)(self.0, topic.as_ptr(), topic.len()) }
     }
 
     pub fn set_url(self, url: &str) -> i32 {

@@ -14,6 +14,7 @@ mod crowds;
 mod descriptors;
 mod floods;
 mod idle;
+mod publishing;
 mod requests;
 #[path = "../attacks/secure.rs"]
 #[allow(dead_code, reason = "the attacks use more of it")]
@@ -63,6 +64,7 @@ fn every_abuse_has_a_test_or_a_reason() {
         include_str!("crowds.rs"),
         include_str!("descriptors.rs"),
         include_str!("floods.rs"),
+        include_str!("publishing.rs"),
         include_str!("requests.rs"),
         include_str!("tls.rs"),
     ];

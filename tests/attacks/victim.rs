@@ -11,10 +11,11 @@ use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::abi::{self, Options, Runtime, Seen, Socket};
+use crate::abi::{self, Options, Runtime, Seen, Server, Socket};
 use crate::support::PATIENCE;
 use crate::words;
 
@@ -350,8 +351,10 @@ pub fn run_if_told() {
                     true => "wss://127.0.0.1:0/",
                     false => "ws://127.0.0.1:0/",
                 };
+                let itself = Arc::clone(&reporter.server);
                 let hook = move |socket, seen: &Seen| reporter.look(socket, seen);
                 let (server, _) = runtime.listen_at(url, &options, hook);
+                itself.set(server).ok().unwrap();
                 say(&format!("port {}", server.port));
             }
             "heap" => say(&format!("heap {}", abi::heap())),
@@ -383,9 +386,12 @@ fn warm_up(runtime: &Runtime) {
 /// Counts messages, reports the rest, and behaves as the application is told to:
 /// `echo=1` sends messages back, `slow=MS` takes its time for each, `flood=BYTES` sends messages of
 /// that size at OPEN until one is refused, `burst=BYTES` has another thread send such messages until
-/// the end, `close=CODE` closes at OPEN, `quiet=1` keeps all to itself.
+/// the end, `close=CODE` closes at OPEN, `quiet=1` keeps all to itself. With it, `publish=1` has
+/// everybody get what anybody sends.
 struct Reporter {
     behaviour: HashMap<String, u32>,
+    /// What the sockets come from, unless they are a client's.
+    server: Arc<OnceLock<Server>>,
     sockets: HashMap<Socket, Tally>,
     burster: Sender<(Socket, usize)>,
 }
@@ -394,6 +400,7 @@ impl Reporter {
     fn new(burster: Sender<(Socket, usize)>) -> Self {
         Self {
             behaviour: HashMap::new(),
+            server: Arc::default(),
             sockets: HashMap::new(),
             burster,
         }
@@ -459,6 +466,9 @@ impl Reporter {
         let told = |name: &str| self.behaviour.get(name).copied();
         match seen {
             Seen::Open => {
+                if told("publish").is_some() {
+                    abi::expect_ok(socket.subscribe(TOPIC));
+                }
                 if let Some(size) = told("flood") {
                     flood(socket, size as usize);
                 }
@@ -469,10 +479,16 @@ impl Reporter {
             Seen::Message { data, .. } if told("echo").is_some() => {
                 socket.send_binary(data);
             }
+            Seen::Message { data, .. } if told("publish").is_some() => {
+                let server = self.server.wait();
+                assert!(server.publish(TOPIC, abi::BINARY, data) >= 0);
+            }
             _ => {}
         }
     }
 }
+
+const TOPIC: &str = "topic";
 
 /// Sends until the connection has ended.
 fn burst(socket: Socket, size: usize) {

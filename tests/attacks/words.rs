@@ -55,6 +55,7 @@ pub fn settings<'a>(words: impl Iterator<Item = &'a str>) -> (Options, HashMap<S
             "ping_interval" => options.set(c.options_set_ping_interval_ms, number),
             "pong_timeout" => options.set(c.options_set_pong_timeout_ms, number),
             "idle_timeout" => options.set(c.options_set_idle_timeout_ms, number),
+            "slow_subscribers" => options.set(c.options_set_slow_subscribers, number as i32),
             "compression" => options.set(c.options_set_compression, number as i32),
             "window" => {
                 let bits = number as i32;
