@@ -5,19 +5,22 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 
 use crate::bystander::{Bystander, dial};
 use crate::crowds::{as_many, drip, expect_in_time, expect_shown_out, wait_for_descriptors};
 use crate::secure::SecureTarget;
-use crate::support::tls::{ClientStream, ask, shake_hands};
+use crate::support::impostors::Impostor;
+use crate::support::tls::{Authority, ClientStream, VERSIONS, ask, shake_hands};
 use crate::support::{REQUEST, tell};
 use crate::target::Role;
 use crate::{alone, scale};
 
 /// What a connection may cost in the middle of TLS, in bytes.
 const SECURING: usize = 32 << 10;
+/// The same with the longest certificates, in the buffers of a session.
+const IMPOSTOR: usize = 256 << 10;
 
 #[test]
 fn s1_silent_clients_of_tls_are_shown_out_and_others_are_served() {
@@ -137,4 +140,40 @@ fn s10_what_is_no_tls_is_refused_and_others_are_served() {
     }
     bystander.report("what is no TLS");
     target.victim.expect_within(8, Duration::from_secs(10));
+}
+
+#[test]
+fn s10_clients_whose_certificates_are_bad_are_refused_and_others_are_served() {
+    let _alone = alone();
+    let authority = Authority::new();
+    let target = SecureTarget::demanding(&authority, "quiet=1 echo=1");
+    let bystander = Bystander::watch_secure(target.port, Arc::clone(&target.client));
+    let before = target.victim.descriptors();
+    let crowd = Impostor::all(&authority);
+    let configs: Vec<Arc<ClientConfig>> = crowd
+        .iter()
+        .flat_map(|it| VERSIONS.map(|version| it.config(&authority, version).into()))
+        .collect();
+    let rounds = scale(5, 100);
+    for _ in 0..rounds {
+        let mut streams: Vec<_> = configs
+            .iter()
+            .map(|config| ask(dial(target.port), Arc::clone(config)))
+            .collect();
+        for stream in &mut streams {
+            // Whether it fails here, or only when something is read.
+            let _ = shake_hands(stream).and_then(|()| stream.write_all(REQUEST));
+            let heard = stream.read(&mut [0]);
+            let kind = heard.expect_err("an alert or a reset").kind();
+            assert_ne!(kind, ErrorKind::WouldBlock);
+        }
+    }
+    wait_for_descriptors(&target.victim, before);
+    bystander.report("bad certificates");
+    // Some are long, and one has a hundred signatures to check.
+    let each = Duration::from_millis(if cfg!(debug_assertions) { 100 } else { 20 });
+    let most = Duration::from_secs(5) + each * (rounds * configs.len()) as u32;
+    target
+        .victim
+        .expect_within(8 + ((configs.len() * IMPOSTOR) >> 20) as u64, most);
 }

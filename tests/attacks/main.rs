@@ -11,14 +11,16 @@ mod deflate;
 mod flow;
 mod frames;
 mod handshake;
+#[allow(dead_code, reason = "the abuses in tests/abuse use more of it")]
 mod secure;
 #[path = "../support/mod.rs"]
 mod support;
 mod target;
 mod text;
 mod tls;
-#[allow(dead_code, reason = "the abuses in tests/abuse use more of it")]
+#[allow(dead_code, reason = "the same")]
 mod victim;
+#[allow(dead_code, reason = "the same")]
 mod words;
 
 /// Every attack: its id, and what the peer does.

@@ -13,7 +13,7 @@ use crate::support::wire::{self, FIN, Peer, TEXT, frame};
 use crate::support::{PATIENCE, REQUEST, RawServer, accepting_response, read_head};
 use crate::target::Role;
 use crate::victim::{Received, Report, Victim};
-use crate::words::{being, trusting};
+use crate::words::{being, demanding, trusting};
 
 /// A process that speaks TLS in either role, with its peers in the test.
 pub struct SecureTarget {
@@ -34,11 +34,23 @@ pub enum SecurePeer {
 
 impl SecureTarget {
     pub fn new(role: Role, settings: &str) -> Self {
-        let authority = Authority::new();
+        Self::of(&Authority::new(), role, settings)
+    }
+
+    /// A server that takes the clients of its own authority only. The target's client is one of them.
+    pub fn demanding(authority: &Authority, settings: &str) -> Self {
+        let settings = format!("{} {settings}", demanding(authority));
+        let mut target = Self::of(authority, Role::Server, &settings);
+        let friend = authority.issue(&["client"]);
+        target.client = client_config(authority, Some(&friend), &VERSIONS).into();
+        target
+    }
+
+    fn of(authority: &Authority, role: Role, settings: &str) -> Self {
         let identity = authority.issue(LOCAL);
         let mut victim = Victim::start();
         let settings = match role {
-            Role::Client => format!("{} {settings}", trusting(&authority)),
+            Role::Client => format!("{} {settings}", trusting(authority)),
             Role::Server => format!("{} {settings}", being(&identity)),
         };
         let port = match role {
@@ -52,7 +64,7 @@ impl SecureTarget {
             hostile: RawServer::new(),
             port,
             server: server_config(&identity, &VERSIONS).into(),
-            client: client_config(&authority, None, &VERSIONS).into(),
+            client: client_config(authority, None, &VERSIONS).into(),
         }
     }
 

@@ -18,6 +18,11 @@ pub fn being(identity: &Identity) -> String {
     format!("identity={cert},{key}")
 }
 
+/// A setting that has a server take the clients of this authority alone.
+pub fn demanding(authority: &Authority) -> String {
+    format!("client_ca={}", to_word(&authority.pem()))
+}
+
 fn to_word(text: &str) -> String {
     BASE64URL_NOPAD.encode(text.as_bytes())
 }
@@ -39,6 +44,10 @@ pub fn settings<'a>(words: impl Iterator<Item = &'a str>) -> (Options, HashMap<S
         }
         if name == "ca" {
             options = options.set_text(c.options_set_tls_ca, from_word(value));
+            continue;
+        }
+        if name == "client_ca" {
+            options = options.set_text(c.options_set_tls_client_ca, from_word(value));
             continue;
         }
         if name == "identity" {

@@ -1,6 +1,7 @@
 //! What the tests of the Rust interface share.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod impostors;
 pub mod tls;
 pub mod wire;
 

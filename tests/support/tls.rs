@@ -9,13 +9,14 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
 };
+use rustls::client::WantsClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, ClientConnection, ConnectionCommon, RootCertStore, ServerConfig,
-    ServerConnection, SideData, StreamOwned, SupportedProtocolVersion,
+    CipherSuite, ClientConfig, ClientConnection, ConfigBuilder, ConnectionCommon, RootCertStore,
+    ServerConfig, ServerConnection, SideData, StreamOwned, SupportedProtocolVersion,
 };
 
 /// The ends of a connection.
@@ -51,12 +52,12 @@ impl Identity {
         data_encoding::BASE64.encode(digest.as_ref())
     }
 
-    fn chain(&self) -> Vec<CertificateDer<'static>> {
+    pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
         let chain = CertificateDer::pem_slice_iter(self.cert.as_bytes());
         chain.map(Result::unwrap).collect()
     }
 
-    fn key(&self) -> PrivateKeyDer<'static> {
+    pub(super) fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap()
     }
 }
@@ -68,7 +69,11 @@ impl Authority {
     pub fn new() -> Self {
         // Each has a name of its own.
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self::called(&format!("authority {number}"))
+    }
+
+    pub(super) fn called(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -77,6 +82,10 @@ impl Authority {
 
     pub fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    pub(super) fn der(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
     }
 
     /// Its private key, in PEM.
@@ -137,19 +146,35 @@ pub fn client_config(
     identity: Option<&Identity>,
     versions: &[&'static SupportedProtocolVersion],
 ) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_slice(authority.pem().as_bytes());
-    roots.add(certificate.unwrap()).unwrap();
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_root_certificates(roots);
+    let builder = trusting_client(authority, provider(), versions);
     match identity {
         Some(identity) => builder
             .with_client_auth_cert(identity.chain(), identity.key())
             .unwrap(),
         None => builder.with_no_client_auth(),
     }
+}
+
+/// A client that knows a single suite, of TLS 1.2.
+pub fn client_config_of_tls12(authority: &Authority, suite: CipherSuite) -> ClientConfig {
+    let mut provider = CryptoProvider::clone(&provider());
+    provider.cipher_suites.retain(|it| it.suite() == suite);
+    trusting_client(authority, provider.into(), &[&TLS12]).with_no_client_auth()
+}
+
+/// A client of which is not yet known who it is.
+pub(super) fn trusting_client(
+    authority: &Authority,
+    provider: Arc<CryptoProvider>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(authority.pem().as_bytes());
+    roots.add(certificate.unwrap()).unwrap();
+    ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
 }
 
 /// A server's end, before the handshake.
@@ -187,6 +212,6 @@ where
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

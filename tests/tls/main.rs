@@ -6,12 +6,14 @@
 mod abi;
 mod certificates;
 mod ends;
+mod impostors;
 #[path = "../missing/mod.rs"]
 mod missing;
 mod nginx;
 mod openssl;
 mod programs;
 mod reload;
+mod renegotiation;
 mod server;
 mod settings;
 mod stream;

@@ -1,14 +1,15 @@
 //! OpenSSL at the other end: keys and versions that rustls does not have.
 
+use std::io::Write;
 use std::process::Command;
 
-use crate::abi::{OK, Runtime, Seen};
-use crate::ends::{Served, expect_refusal, trusting, upgrade};
+use crate::abi::{OK, Runtime, Seen, functions};
+use crate::ends::{Served, expect_refusal, secure, trusting, upgrade};
 use crate::missing::is_installed;
 use crate::programs::{Directory, Program, run};
 use crate::support::tls::{Authority, Identity, LOCAL};
 use crate::support::wire::{self, FIN, TEXT, frame};
-use crate::support::{REQUEST, accepting_response};
+use crate::support::{REQUEST, accepting_response, read_head, wait_until};
 
 /// `openssl s_server` with one certificate.
 fn server(directory: &Directory, identity: &Identity, arguments: &[&str]) -> (Program, u16) {
@@ -223,20 +224,36 @@ fn g_renegotiation_is_refused() {
     if !is_installed("openssl", "openssl") {
         return;
     }
-    let served = Served::new();
+    // Whoever comes next is let in only if the connection has ended.
+    let served = Served::with(|options, _| options.set(functions().options_set_max_connections, 1));
     let directory = Directory::new();
-    let mut program = client(&served, &directory, &["-tls1_2"]);
-    program.read_until("New, TLSv1.2");
-    // The command of s_client.
-    program.write(b"R\n");
-    let output = program.finish();
-    assert!(output.contains("RENEGOTIATING"), "{output}");
-    assert!(
-        output.contains("error") || output.contains("alert"),
-        "{output}"
-    );
-    let _peer = upgrade(served.port, served.client_config());
-    assert_eq!(served.seen.next(), Seen::Open);
+    for is_open in [false, true] {
+        let mut program = client(&served, &directory, &["-tls1_2"]);
+        program.read_until("New, TLSv1.2");
+        if is_open {
+            program.write(REQUEST);
+            program.read_until("101 Switching Protocols");
+            assert_eq!(served.seen.next(), Seen::Open);
+        }
+        // The command of s_client, whose input goes on.
+        program.write(b"R\n");
+        program.read_until("RENEGOTIATING");
+        program.read_until("no renegotiation");
+        if is_open {
+            served.seen.expect_failure();
+        }
+        let mut next = None;
+        wait_until("the end of the connection", || {
+            let mut stream = secure(served.port, served.client_config()).unwrap();
+            stream.write_all(REQUEST).unwrap();
+            let is_in = read_head(&mut stream).starts_with("HTTP/1.1 101 ");
+            next = is_in.then_some(stream);
+            is_in
+        });
+        assert_eq!(served.seen.next(), Seen::Open);
+        drop(next);
+        served.seen.expect_failure();
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 
 use crate::abi::{Client, ERR_ARGUMENT, OK, Options, Runtime, Seen, functions};
 use crate::ends::{Served, dial, expect_refusal, secure, trusting, upgrade};
+use crate::impostors::demanding;
 use crate::support::tls::{Authority, ClientStream, VERSIONS, ask, client_config, shake_hands};
 use crate::support::wire::{self, FIN, Peer, TEXT, frame};
 use crate::support::{REQUEST, read_head};
@@ -83,13 +84,6 @@ fn g_a_client_that_is_somebody_may_meet_a_server_that_does_not_ask() {
     let options = trusting(&served.authority).with_identity(&anybody.cert, &anybody.key);
     let client = runtime.connect(&served.url(), &options);
     assert_eq!(client.seen.next(), Seen::Open);
-}
-
-/// A server that takes the clients of its own authority only.
-fn demanding() -> Served {
-    Served::with(|options, authority| {
-        options.set_text(functions().options_set_tls_client_ca, authority.pem())
-    })
 }
 
 #[test]
