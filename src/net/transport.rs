@@ -128,18 +128,19 @@ impl Transport {
         self.tls.get().is_some_and(|tls| tls.has_outgoing())
     }
 
-    /// Reads to where `at` says; records are decrypted to there.
-    pub fn receive(&self, buffer: &mut [u8], at: usize) -> io::Result<Arrival> {
+    /// Reads to where `at` says, at most so many bytes; records are decrypted to there.
+    pub fn receive(&self, buffer: &mut [u8], at: usize, most: usize) -> io::Result<Arrival> {
         let place = self.tls.get().map_or(at, |tls| tls.place(at));
-        let room = buffer.get_mut(place..).unwrap_or_default();
-        let most = room.len();
-        if most == 0 {
+        let end = buffer.len().min(place.saturating_add(most));
+        let room = buffer.get_mut(place..end).unwrap_or_default();
+        let room_len = room.len();
+        if room_len == 0 {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         let wire = self.read(room)?;
         let mut arrival = Arrival {
             wire,
-            room: most,
+            room: room_len,
             end: place + wire,
             ending: None,
         };

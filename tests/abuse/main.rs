@@ -25,6 +25,7 @@ mod support;
 #[allow(dead_code, reason = "the same")]
 mod target;
 mod tls;
+mod undecided;
 #[path = "../attacks/victim.rs"]
 #[allow(dead_code, reason = "the same")]
 mod victim;
@@ -67,6 +68,7 @@ fn every_abuse_has_a_test_or_a_reason() {
         include_str!("publishing.rs"),
         include_str!("requests.rs"),
         include_str!("tls.rs"),
+        include_str!("undecided.rs"),
     ];
     let mut tested = 0;
     for (id, do_what) in ABUSES {

@@ -387,7 +387,7 @@ fn warm_up(runtime: &Runtime) {
 /// `echo=1` sends messages back, `slow=MS` takes its time for each, `flood=BYTES` sends messages of
 /// that size at OPEN until one is refused, `burst=BYTES` has another thread send such messages until
 /// the end, `close=CODE` closes at OPEN, `quiet=1` keeps all to itself. With it, `publish=1` has
-/// everybody get what anybody sends.
+/// everybody get what anybody sends. `ask=1` is asked about requests, and never answers.
 struct Reporter {
     behaviour: HashMap<String, u32>,
     /// What the sockets come from, unless they are a client's.

@@ -57,6 +57,7 @@ pub fn settings<'a>(words: impl Iterator<Item = &'a str>) -> (Options, HashMap<S
         }
         let number: u32 = value.parse().unwrap();
         options = match name {
+            "ask" => options.asking(),
             "max_message" => options.set(c.options_set_max_message, number.into()),
             "max_buffered" => options.set(c.options_set_max_buffered, number.into()),
             "connect_timeout" => options.set(c.options_set_connect_timeout_ms, number),

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use super::messages::add;
-use super::{Connection, Context, DENSE_READ, Phase};
+use super::{Connection, Context, DENSE_READ, Phase, Side};
 use crate::defects::place;
 use crate::delivery::Outlet;
 use crate::error::Error;
@@ -14,6 +14,9 @@ use crate::proto::Buffer;
 use crate::reactor::link::Link;
 use crate::reactor::outbox::ReadyState;
 
+/// What a server reads at a time of a client that has not been let in: what comes behind its request
+/// is kept while the application decides. It is as long as a request can be.
+const REQUEST_READ: usize = 16 << 10;
 /// How much of a connection is read whose request is refused.
 const MOST_OF_REFUSED: u64 = 1 << 20;
 
@@ -85,13 +88,10 @@ impl Connection {
         }
         let held = self.tail.len();
         // One byte stays free for the NUL behind the last payload.
-        let mut end = cx.buffer.len() - 1;
-        // Records need room for the longest of them, and take more time than frames do.
-        if self.is_dense && !transport.is_secure() {
-            end = end.min(held + DENSE_READ);
-        }
+        let end = cx.buffer.len() - 1;
+        let most = self.most_to_read(transport.is_secure());
         cx.buffer[..held].copy_from_slice(self.tail.bytes());
-        let (result, most, plain) = match transport.receive(&mut cx.buffer[..end], held) {
+        let (result, most, plain) = match transport.receive(&mut cx.buffer[..end], held, most) {
             Ok(arrival) => {
                 self.tls_ending = arrival.ending;
                 (Ok(arrival.wire), arrival.room, arrival.end)
@@ -109,6 +109,17 @@ impl Connection {
         if plain > held {
             self.tail.clear();
             self.receive(plain, cx);
+        }
+    }
+
+    /// How much may be taken from the socket at a time.
+    fn most_to_read(&self, is_secure: bool) -> usize {
+        match &self.phase {
+            Phase::Awaiting(_) => REQUEST_READ,
+            Phase::Securing(_) if matches!(self.side, Side::Server(_)) => REQUEST_READ,
+            // Records take more time than frames do.
+            _ if self.is_dense && !is_secure => DENSE_READ,
+            _ => usize::MAX,
         }
     }
 
