@@ -136,6 +136,11 @@ fn a_request_says_what_is_on_the_wire_and_its_answer_only_what_is_allowed() {
 }
 
 #[test]
+fn of_two_answers_at_the_same_moment_exactly_one_holds() {
+    run_in_every_delivery("answers");
+}
+
+#[test]
 fn a_program_can_be_cpp() {
     let program = directory("lifecycle_cpp").join("program");
     let flags = ["-std=c++11", "-x", "c++"];

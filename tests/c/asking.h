@@ -1,4 +1,4 @@
-/* A client and a server that asks whether to let it in. */
+/* A server that is asked about each request, and a client of it. */
 #ifndef WSABI_TESTS_ASKING_H
 #define WSABI_TESTS_ASKING_H
 
