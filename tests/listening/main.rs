@@ -7,6 +7,7 @@ mod answers;
 mod asked;
 mod ends;
 mod places;
+mod storm;
 #[path = "../support/mod.rs"]
 mod support;
 
