@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::abi::{ERR_BUFFER_FULL, ERR_HANDLE, ERR_TIMEOUT, OK, Options, Runtime, Seen, functions};
-use crate::support::wire;
+use crate::support::{slowness, wire};
 use crate::{dial, here, upgrade};
 
 #[test]
@@ -75,10 +75,54 @@ fn whoever_does_not_go_is_left_when_the_close_timeout_is_over() {
     assert_eq!(silent.read_frame().close_code(), Some(1001));
     assert_eq!(silent.read_to_end(), []);
     let seen = seen.until_released();
-    assert!(begin.elapsed() >= limit);
+    let elapsed = begin.elapsed();
+    assert!(elapsed >= limit, "{elapsed:?}");
+    let slack = Duration::from_secs(5) * slowness();
+    assert!(elapsed < limit + slack, "{elapsed:?}");
     let errors: Vec<_> = seen.iter().filter_map(Seen::status).collect();
     assert_eq!(errors, [ERR_TIMEOUT; 2], "{seen:?}");
 }
+
+#[test]
+fn what_was_sent_before_the_server_closed_arrives_before_its_goodbye() {
+    let c = functions();
+    let options = Options::new()
+        .set(c.options_set_close_timeout_ms, 20_000 * slowness())
+        .set(c.options_set_max_buffered, 16 << 20);
+    let runtime = Runtime::with_threads(2);
+    let (server, seen) = runtime.listen(&options);
+    let mut peers: Vec<_> = (0..4).map(|_| upgrade(here(server.port))).collect();
+    let sockets: Vec<_> = peers.iter().map(|_| seen.next_of().0).collect();
+    let message = |number: usize| vec![number as u8; 100_000];
+    // More than the system takes for one that does not read, so that much of it waits.
+    for number in 0..COUNT {
+        for socket in &sockets {
+            assert_eq!(socket.send_binary(&message(number)), OK);
+        }
+    }
+    assert!(sockets.iter().any(|it| it.buffered_amount() > 0));
+    assert_eq!(server.close(), OK);
+    for peer in &mut peers {
+        for number in 0..COUNT {
+            let frame = peer.read_frame();
+            assert!(frame.payload == message(number), "message {number}");
+        }
+        assert_eq!(peer.read_frame().close_code(), Some(1001));
+        peer.send(&wire::close(1001, b""));
+        assert_eq!(peer.read_to_end(), []);
+    }
+    drop(peers);
+    let mut seen = seen.until_released();
+    seen.retain(|it| *it != Seen::Drain);
+    let goodbye = Seen::clean(1001, "");
+    let [ends @ .., Seen::Released] = &seen[..] else {
+        panic!("{seen:?}");
+    };
+    assert_eq!(ends, vec![goodbye; sockets.len()]);
+}
+
+/// How many messages wait for each.
+const COUNT: usize = 100;
 
 /// Between its accepting thread and the one that a connection is for, nobody gets lost.
 #[test]
