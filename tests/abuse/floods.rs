@@ -77,19 +77,32 @@ fn expect_cpu(victim: &Victim, before: Duration, count: usize, each: Duration) {
     assert!(used < rest / 2, "{used:?} of {rest:?} without work");
 }
 
+/// How a client ends its connection.
+const ABRUPT: bool = true;
+const ORDERLY: bool = false;
+
+/// Has the end of a connection be a reset.
 fn reset(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     socket.set_linger(Some(Duration::ZERO)).unwrap();
 }
 
 #[test]
-fn s8_connects_and_resets_at_any_moment_are_survived() {
+fn s8_connects_and_ends_at_any_moment_are_survived() {
     let _alone = alone();
-    for (what, said, reads) in [
-        ("before anything is said", &b""[..], false),
-        ("in the request", &REQUEST[..60], false),
-        ("behind the request", REQUEST, false),
-        ("when it is answered", REQUEST, true),
+    for (what, said, reads, ends) in [
+        (
+            "were reset before anything is said",
+            &b""[..],
+            false,
+            ABRUPT,
+        ),
+        ("were reset in the request", &REQUEST[..60], false, ABRUPT),
+        ("were reset behind the request", REQUEST, false, ABRUPT),
+        ("were reset when it is answered", REQUEST, true, ABRUPT),
+        ("ended before anything is said", b"", false, ORDERLY),
+        ("ended in the request", &REQUEST[..60], false, ORDERLY),
+        ("ended when it is answered", REQUEST, true, ORDERLY),
     ] {
         // A deadline is kept until it comes, also that of a connection that is gone.
         let mut target = Target::new(Role::Server, "quiet=1 echo=1 connect_timeout=500");
@@ -104,9 +117,11 @@ fn s8_connects_and_resets_at_any_moment_are_survived() {
             if reads {
                 crate::support::read_head(&mut stream);
             }
-            reset(&stream);
+            if ends == ABRUPT {
+                reset(&stream);
+            }
         });
-        tell(format_args!("{count} connections were reset {what}"));
+        tell(format_args!("{count} connections {what}"));
         wait_for_descriptors(&target.victim, before);
         bystander.report(what);
         expect_cpu(&target.victim, cpu_before, count, CONNECTION);
@@ -117,6 +132,37 @@ fn s8_connects_and_resets_at_any_moment_are_survived() {
         tell(format_args!("{} KiB of heap are left", heap >> 10));
         assert!(heap < 1 << 20, "{heap} bytes are left");
     }
+}
+
+#[test]
+fn s8_whoever_leaves_before_being_accepted_is_no_harm() {
+    let _alone = alone();
+    const CROWD: usize = 200;
+    // Its one thread accepts nobody while a handler is at work.
+    let mut target = Target::new(Role::Server, "slow=50");
+    let quiet = target.victim.listen("quiet=1 echo=1");
+    let mut slow = target.peer();
+    let bystander = Bystander::watch(quiet);
+    let before = target.victim.descriptors();
+    let address = SocketAddr::from(([127, 0, 0, 1], quiet));
+    let rounds = scale(20, 300);
+    for _ in 0..rounds {
+        slow.send_frame(FIN | BINARY, b"work");
+        for number in 0..CROWD {
+            let stream = TcpStream::connect(address).unwrap();
+            if number % 2 == 0 {
+                reset(&stream);
+            }
+        }
+        // The next one is served when all of them have been accepted.
+        drop(plain(quiet));
+    }
+    let came = rounds * CROWD;
+    tell(format_args!("{came} left at once"));
+    wait_for_descriptors(&target.victim, before);
+    bystander.report("left before being accepted");
+    expect_cpu(&target.victim, Duration::ZERO, came, CONNECTION);
+    expect_memory(&target, CROWD * HALF_OPEN);
 }
 
 /// What comes after the other without end on an established connection, of which nothing is read.
