@@ -1348,7 +1348,7 @@ int32_t wsabi_socket_set_url(wsabi_socket socket, const char *url, size_t len);
 
 /**
  * The address and port of the peer, such as "[::1]:9001"; behind a proxy,
- * those of the proxy. Of a Unix socket: its path, none where it has none.
+ * those of the proxy. Of a Unix socket the path, if it has one.
  */
 #define WSABI_FACT_PEER_ADDRESS 4
 

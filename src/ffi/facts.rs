@@ -59,7 +59,7 @@ pub const WSABI_FACT_SUBPROTOCOL: i32 = 2;
 pub const WSABI_FACT_EXTENSIONS: i32 = 3;
 
 /// The address and port of the peer, such as "[::1]:9001"; behind a proxy,
-/// those of the proxy. Of a Unix socket: its path, none where it has none.
+/// those of the proxy. Of a Unix socket the path, if it has one.
 pub const WSABI_FACT_PEER_ADDRESS: i32 = 4;
 
 /// The address and port of this end, or its path.

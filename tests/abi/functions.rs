@@ -156,6 +156,7 @@ functions! {
     request_target: unsafe extern "C" fn(u64, *mut u8, usize) -> i64;
     request_header:
         unsafe extern "C" fn(u64, *const u8, usize, *mut u8, usize) -> i64;
+    request_peer_address: unsafe extern "C" fn(u64, *mut u8, usize) -> i64;
     request_add_header:
         unsafe extern "C" fn(u64, *const u8, usize, *const u8, usize) -> i32;
     request_accept:

@@ -25,6 +25,11 @@ impl Request {
         })
     }
 
+    pub fn peer_address(self) -> String {
+        // SAFETY: there are `cap` bytes at `buf`.
+        read_text(|buf, cap| unsafe { (functions().request_peer_address)(self.0, buf, cap) })
+    }
+
     /// Adds a header field to the answer.
     pub fn add_header(self, name: &str, value: &str) {
         let add = functions().request_add_header;

@@ -13,10 +13,11 @@ use std::thread;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::abi::{
-    self, Delivery, ERR_CONNECT, FACT_LOCAL_ADDRESS, FACT_PEER_ADDRESS, OK, Options, Runtime, Seen,
-    functions,
+    self, Delivery, ERR_CONNECT, FACT_LOCAL_ADDRESS, FACT_PEER_ADDRESS, OK, Options, Request,
+    Runtime, Seen, functions,
 };
-use crate::support::wire::{self, FIN, TEXT};
+use crate::support::wire::{self, FIN, Peer, TEXT};
+use crate::support::{PATIENCE, REQUEST, read_head};
 use crate::{dial, here, upgrade};
 
 /// A directory of one test, removed at its end.
@@ -98,6 +99,54 @@ fn a_path_that_was_left_there_is_taken_and_removed_at_the_end() {
         assert_eq!(server.close(), OK);
         assert!(!path.exists());
     }
+}
+
+#[test]
+fn a_unix_socket_carries_requests_messages_and_the_goodbye() {
+    let runtime = Runtime::new();
+    let directory = Directory::new("unix");
+    let path = directory.socket();
+    let options = Options::new().asking();
+    let (server, asked) = runtime.listen_at(&directory.url(), &options, |_, _| {});
+    // A client may have a name, or none.
+    let name = directory.0.join("client");
+    for bound in [None, Some(&name)] {
+        let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        if let Some(name) = bound {
+            client.bind(&SockAddr::unix(name).unwrap()).unwrap();
+        }
+        client.connect(&SockAddr::unix(&path).unwrap()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut peer = Peer::over(UnixStream::from(client), true);
+        peer.send_raw(REQUEST);
+        let (request, event) = asked.next_of();
+        assert_eq!(event, Seen::Request("/path?q=1".to_owned()));
+        let address = bound.map_or(String::new(), |it| it.display().to_string());
+        assert_eq!(Request(request.0).peer_address(), address);
+        let (socket, seen) = Request(request.0).accept("");
+        assert!(read_head(&mut peer.stream).starts_with("HTTP/1.1 101 "));
+        assert_eq!(seen.next(), Seen::Open);
+        assert_eq!(socket.fact(FACT_PEER_ADDRESS), address);
+        assert_eq!(socket.fact(FACT_LOCAL_ADDRESS), path.display().to_string());
+        peer.send_frame(FIN | TEXT, b"there");
+        assert_eq!(seen.next(), Seen::text("there"));
+        assert_eq!(socket.send_text("and back"), OK);
+        assert_eq!(peer.read_frame().payload, b"and back");
+        peer.send(&wire::close(1000, b""));
+        assert_eq!(peer.read_to_end().len(), 1);
+        drop(peer);
+        seen.expect(&[Seen::clean(1000, "")]);
+    }
+    // The library's client hears the goodbye.
+    let client = runtime.connect(&directory.url(), &Options::new());
+    let (request, _) = asked.next_of();
+    let (_socket, seen) = Request(request.0).accept("");
+    assert_eq!(client.seen.next(), Seen::Open);
+    assert_eq!(seen.next(), Seen::Open);
+    assert_eq!(server.close(), OK);
+    client.seen.expect(&[Seen::clean(1001, "")]);
+    seen.expect(&[Seen::clean(1001, "")]);
+    assert!(!path.exists());
 }
 
 #[test]
