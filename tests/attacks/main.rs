@@ -141,8 +141,13 @@ fn the_server_withstands_the_same_with_masks_of_zero() {
             "frames::",
             "close::",
             "text::",
+            "deflate::e1",
             "deflate::e2",
+            "deflate::e3",
             "deflate::e4",
+            "deflate::e5",
+            "deflate::e6",
+            "deflate::e7",
         ])
         .env(support::wire::ZERO_MASKS, "1")
         .status()
