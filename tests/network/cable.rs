@@ -7,11 +7,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use crate::Within;
 use crate::abi::{
     self, ERR_BUFFER_FULL, ERR_IO, ERR_TIMEOUT, OK, Options, Runtime, Seen, functions,
 };
 use crate::namespace::{is_inside, run, try_run};
-use crate::{Within, slowness};
+use crate::support::slowness;
 
 /// In the process at the other end.
 const VARIABLE: &str = "WSABI_TEST_OTHER_END";

@@ -97,11 +97,6 @@ fn expect_end(stream: &mut TcpStream) -> Vec<u8> {
     rest
 }
 
-/// How many times slower this runs than it does plainly, such as under a sanitizer.
-fn slowness() -> u32 {
-    std::env::var("WSABI_SLOW").map_or(1, |it| it.parse().unwrap())
-}
-
 /// What happens does so within a time, which begins now.
 struct Within(Instant, Duration);
 
