@@ -45,13 +45,22 @@ pub fn expect_shown_out<'a>(
     limit: Duration,
 ) {
     for stranger in strangers {
-        let mut answer = Vec::new();
-        if let Err(error) = stranger.read_to_end(&mut answer) {
-            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        }
+        let answer = read_to_end(stranger);
         assert!(answer.len() < 64, "no more than an alert: {answer:?}");
     }
     expect_in_time(began, limit);
+}
+
+/// What the server says until it ends the connection, or resets it.
+#[track_caller]
+pub fn read_to_end(stream: &mut impl Read) -> Vec<u8> {
+    let mut answer = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        // One that is still there would be a timeout.
+        let ends = [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof];
+        assert!(ends.contains(&error.kind()), "{error}");
+    }
+    answer
 }
 
 /// Everybody is gone, and the connect timeout has not been exceeded by much.

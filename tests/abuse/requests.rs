@@ -1,12 +1,13 @@
 //! Requests that are meant to hurt.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
 use crate::abi::{ERR_ARGUMENT, ERR_PROTOCOL, OK, Options, Request, Runtime, Seen, Socket};
 use crate::bystander::{Bystander, dial};
+use crate::crowds::read_to_end;
 use crate::support::wire::{self, BINARY, FIN, Peer, TEXT, frame, masked};
 use crate::support::{REQUEST, read_head};
 use crate::target::{Role, Target};
@@ -151,9 +152,7 @@ fn s4_nothing_behind_a_request_is_taken_for_another_or_for_frames() {
         let head = read_head(&mut stream);
         assert!(head.starts_with("HTTP/1.1 4"), "{head}");
         assert!(head.contains("\r\nConnection: ") && head.contains("close\r\n"));
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest);
-        let rest = String::from_utf8(rest).unwrap();
+        let rest = String::from_utf8(read_to_end(&mut stream)).unwrap();
         assert!(!rest.contains("HTTP/1.1 101"), "one answer: {rest}");
     }
     // Nobody has been told of any of them: the next one is the first.
