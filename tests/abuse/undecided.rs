@@ -25,7 +25,7 @@ const UNDECIDED_IN_TLS: usize = 80 << 10;
 fn settings() -> String {
     format!(
         "quiet=1 ask=1 connect_timeout={}",
-        scale(4_000, 15_000) as u32 * slowness()
+        scale(3_000, 15_000) as u32 * slowness()
     )
 }
 
