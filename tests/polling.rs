@@ -1,13 +1,14 @@
-//! Handlers in Rust that a poll runs, and that panic.
+//! Handlers in Rust that a poll runs, that panic, and that a peer keeps busy.
 
 mod support;
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use support::wire::{self, FIN, Peer, TEXT};
+use support::wire::{self, BINARY, FIN, Peer, TEXT};
 use support::{PATIENCE, RawServer, Seen, recorder};
 use wsabi::{Delivery, Error, Event, Handler, Options, Runtime, Socket};
 
@@ -222,6 +223,43 @@ fn a_runtime_that_was_freed_cannot_be_polled() {
             assert!(matches!(runtime.poll(1, None), Err(Error::Handle(_))));
         }
     }
+}
+
+/// What a peer gets of a turn does not grow with the time for which it has flooded.
+#[test]
+fn a_flood_gets_the_same_share_of_every_turn() {
+    const TURNS: usize = 40;
+    // A turn ends behind 4096 frames and what was read together with the last of them. There may be
+    // one for the event that more has come, and one for what the last turn has left.
+    const MOST: usize = 2 * (4096 + 2600);
+    let server = RawServer::new();
+    let polled = Polled::connect(0, &server.url(), &Options::new(), |_| false);
+    let mut peer = accept(&polled, &server);
+    polled.until(|seen| *seen == Seen::Open);
+    let is_over = AtomicBool::new(false);
+    let messages = wire::frame(FIN | BINARY, &[b'f'; 100]).repeat(10_000);
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                if peer.stream.write_all(&messages).is_err() {
+                    break;
+                }
+            }
+            peer.stream.shutdown(std::net::Shutdown::Both)
+        });
+        let mut counts = Vec::new();
+        for _ in 0..TURNS {
+            let wait = Some(Duration::from_secs(1));
+            counts.push(polled.runtime.poll(usize::MAX, wait).unwrap());
+            polled.seen.try_iter().for_each(drop);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        // It may be waiting for room.
+        polled.runtime.free();
+        let _ = flood.join().unwrap();
+        let most = counts.iter().max().unwrap();
+        assert!(*most <= MOST, "{counts:?}");
+    });
 }
 
 /// The next connection, which is made while the test polls.
