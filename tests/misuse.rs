@@ -72,6 +72,26 @@ fn the_library_can_be_loaded_and_unloaded_over_and_over() {
 }
 
 #[test]
+fn two_copies_of_the_library_live_side_by_side() {
+    let directory = directory("twice");
+    let program = directory.join("program");
+    compile_alone(
+        compiler("CC", "cc"),
+        &["-std=c99", "-ldl"],
+        "tests/misuse/twice.c",
+        &program,
+    );
+    let copies = ["one.so", "two.so"].map(|name| {
+        let copy = directory.join(name);
+        fs::copy(library(), &copy).unwrap();
+        copy.display().to_string()
+    });
+    Running::start(&program, &[&copies[0], &copies[1]])
+        .finish()
+        .expect_success();
+}
+
+#[test]
 fn whatever_the_system_refuses_becomes_a_status_or_an_event() {
     if env::var("RUSTFLAGS").is_ok_and(|it| it.contains("sanitizer=thread")) {
         eprintln!(

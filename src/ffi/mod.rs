@@ -68,6 +68,9 @@
 //! fork: in the child, handles from before fork() give WSABI_ERR_FORKED;
 //! what they stand for lives on in the parent only. The child can make its
 //! own, and begins without a log handler.
+//!
+//! dlclose: does not unload the library on Linux and other systems with ELF,
+//! and is harmless at any time. What is open goes on.
 
 // What stands above is the beginning of include/wsabi.h. The public modules are its sections, in
 // this order, which the empty lines protect from rustfmt.

@@ -23,8 +23,8 @@ static inline int count_descriptors(void)
     return count_entries("/proc/self/fd");
 }
 
-/* Those of the library, by their names: a sanitizer may have threads as well. */
-static inline int count_threads(void)
+/* The threads whose name begins so. */
+static inline int count_threads_named(const char *beginning)
 {
     DIR *directory = opendir("/proc/self/task");
     struct dirent *entry;
@@ -39,11 +39,23 @@ static inline int count_threads(void)
         if (file == NULL)
             continue;
         if (fgets(name, sizeof name, file) != NULL)
-            count += strncmp(name, "wsabi", 5) == 0;
+            count += strncmp(name, beginning, strlen(beginning)) == 0;
         fclose(file);
     }
     closedir(directory);
     return count;
+}
+
+/* Those of the library, by their names: a sanitizer may have threads as well. */
+static inline int count_threads(void)
+{
+    return count_threads_named("wsabi");
+}
+
+/* Those of them that end with their runtime. */
+static inline int count_workers(void)
+{
+    return count_threads_named("wsabi\n");
 }
 
 static inline void rest_ms(long milliseconds)
