@@ -58,7 +58,17 @@ impl Compression {
 /// A peer that runs until its connection has ended.
 pub enum Peer {
     Thread(JoinHandle<()>),
-    Process(Child),
+    Process(Process),
+}
+
+/// One that does not outlive its test.
+pub struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Peer {
@@ -66,7 +76,7 @@ impl Peer {
     pub fn finish(self) {
         match self {
             Self::Thread(thread) => thread.join().unwrap(),
-            Self::Process(mut child) => assert!(child.wait().unwrap().success()),
+            Self::Process(mut process) => assert!(process.0.wait().unwrap().success()),
         }
     }
 }
@@ -204,7 +214,7 @@ fn serve(mut command: Command, secrecy: Secrecy) -> (Peer, u16) {
     let mut output: BufReader<ChildStdout> = BufReader::new(child.stdout.take().unwrap());
     let mut port = String::new();
     output.read_line(&mut port).unwrap();
-    (Peer::Process(child), port.trim().parse().unwrap())
+    (Peer::Process(Process(child)), port.trim().parse().unwrap())
 }
 
 fn connect(mut command: Command, secrecy: Secrecy, port: u16) -> Peer {
@@ -212,5 +222,5 @@ fn connect(mut command: Command, secrecy: Secrecy, port: u16) -> Peer {
     if secrecy == Secrecy::Tls {
         command.arg(&FILES.ca);
     }
-    Peer::Process(command.spawn().unwrap())
+    Peer::Process(Process(command.spawn().unwrap()))
 }

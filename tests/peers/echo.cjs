@@ -20,8 +20,10 @@ const settings = { maxPayload: 0, perMessageDeflate: deflate(compression) };
 function deflate(compression) {
   if (compression === 'none') return false;
   const [window, takeover] = compression.split(',');
-  const demand = { threshold: 100, serverNoContextTakeover: takeover === 'false' };
-  return Number(window) < 15 ? { serverMaxWindowBits: Number(window), ...demand } : demand;
+  const demand = { threshold: 100 };
+  if (takeover === 'false') demand.serverNoContextTakeover = true;
+  if (Number(window) < 15) demand.serverMaxWindowBits = Number(window);
+  return demand;
 }
 
 // Mulberry32.
