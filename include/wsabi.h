@@ -40,7 +40,9 @@
  * which are negative; an int64_t is an amount or a length, or one of
  * WSABI_ERR_*. After a failure wsabi_last_error has a sentence about it. A
  * call that fails has done nothing and taken nothing. Results that are
- * returned through a pointer (*_out) are written last, and only on success.
+ * returned through a pointer (*_out) are written only on success, and a
+ * handle before any handler can run that might look there. (Of what is in a
+ * runtime that another thread frees meanwhile, it is one that has ended.)
  * Any function may return WSABI_ERR_ARGUMENT (a NULL where none is allowed,
  * a number out of range, text that is not UTF-8), WSABI_ERR_HANDLE,
  * WSABI_ERR_FORKED, WSABI_ERR_RESOURCE and WSABI_ERR_INTERNAL; a function's
@@ -1149,7 +1151,8 @@ typedef struct wsabi_message {
 
 /**
  * Begins to connect, gives the handle and returns: the rest is events, of
- * which the first may come before this returns.
+ * which the first may come before this returns, but not before socket_out
+ * has the handle.
  *
  * - url: wss://host:port/path?query, without a fragment, or ws:// for a
  *   connection without TLS, or, for a Unix socket,
@@ -1501,7 +1504,8 @@ typedef uint64_t wsabi_server;
 /**
  * Opens a port and accepts connections from then on. Each is a socket as
  * soon as its handshake is done: its OPEN event has the handle. They are
- * dealt out to the runtime's threads in turn.
+ * dealt out to the runtime's threads in turn. The first event may come
+ * before this returns, but server_out has the handle by then.
  *
  * - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
  *   ws://0.0.0.0:9001/, or ws+unix:///path/of/socket. wss:// in place of

@@ -34,8 +34,7 @@ impl Server {
         options: &Options,
         handler: impl Fn(&Socket) -> Arc<dyn Handler> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let accept = move |link: &Arc<_>| handler(&Socket::of_link(Arc::clone(link)));
-        Self::open(runtime, url, options, Welcome::Accept(Box::new(accept)))
+        Bound::new(runtime, url, options, handler)?.accept()
     }
 
     /// The same, but the application is asked about each valid request. `asked` makes what takes
@@ -47,8 +46,73 @@ impl Server {
         options: &Options,
         asked: impl Fn(Request) -> Arc<dyn Handler> + Send + Sync + 'static,
     ) -> Result<Self> {
+        Bound::asking(runtime, url, options, asked)?.accept()
+    }
+
+    /// The port; 0 of a Unix socket.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Takes the identity of a server of wss, and whom it demands of its clients, from `options`,
+    /// for the connections that begin from here on.
+    pub fn set_tls(&self, options: &Options) -> Result<()> {
+        self.entrance.set_tls(&options.settings().tls)
+    }
+
+    /// Sends a message to every socket that subscribes to the topic, or, without one, to every open
+    /// socket. Returns how many took it.
+    pub fn publish(&self, topic: Option<&str>, message: Message<'_>) -> Result<usize> {
+        self.topics.publish(topic, message.outgoing())
+    }
+
+    /// Stops accepting at once, and closes its sockets with 1001.
+    pub fn close(&self) {
+        // First: a worker to which a connection comes late sees it.
+        self.entrance.close();
+        for worker in &*self.workers {
+            worker.push(Command::CloseServer(self.id));
+        }
+    }
+}
+
+/// A server that has its address, and accepts nobody yet: nothing happens to it before whoever made
+/// it knows it.
+pub(crate) struct Bound {
+    pub(crate) server: Server,
+    listener: Box<Listener>,
+    worker: Arc<Mailbox>,
+}
+
+impl Bound {
+    /// See [`Server::listen`].
+    pub(crate) fn new(
+        runtime: &Runtime,
+        url: &str,
+        options: &Options,
+        handler: impl Fn(&Socket) -> Arc<dyn Handler> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let accept = move |link: &Arc<_>| handler(&Socket::of_link(Arc::clone(link)));
+        Self::open(runtime, url, options, Welcome::Accept(Box::new(accept)))
+    }
+
+    /// See [`Server::listen_asking`].
+    pub(crate) fn asking(
+        runtime: &Runtime,
+        url: &str,
+        options: &Options,
+        asked: impl Fn(Request) -> Arc<dyn Handler> + Send + Sync + 'static,
+    ) -> Result<Self> {
         let ask = move |request: &Arc<_>| asked(Request::new(Arc::clone(request)));
         Self::open(runtime, url, options, Welcome::Ask(Box::new(ask)))
+    }
+
+    /// Accepts from here on.
+    pub(crate) fn accept(self) -> Result<Server> {
+        if !self.worker.push(Command::Listen(self.listener)) {
+            return Err(Error::Handle("the runtime has been freed".into()));
+        }
+        Ok(self.server)
     }
 
     fn open(runtime: &Runtime, url: &str, options: &Options, welcome: Welcome) -> Result<Self> {
@@ -76,43 +140,17 @@ impl Server {
         let entrance = Arc::new(Entrance::new(socket, tls));
         let acceptor = Acceptor::new(id, settings, scheme, Arc::clone(&entrance), welcome);
         let topics = Arc::clone(&acceptor.topics);
-        let listener = Listener::new(Arc::new(acceptor));
-        if !worker.push(Command::Listen(Box::new(listener))) {
-            return Err(Error::Handle("the runtime has been freed".into()));
-        }
         Ok(Self {
-            id,
-            port,
-            entrance,
-            workers: runtime.workers().into(),
-            topics,
+            server: Server {
+                id,
+                port,
+                entrance,
+                workers: runtime.workers().into(),
+                topics,
+            },
+            listener: Box::new(Listener::new(Arc::new(acceptor))),
+            worker,
         })
-    }
-
-    /// The port; 0 of a Unix socket.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Takes the identity of a server of wss, and whom it demands of its clients, from `options`,
-    /// for the connections that begin from here on.
-    pub fn set_tls(&self, options: &Options) -> Result<()> {
-        self.entrance.set_tls(&options.settings().tls)
-    }
-
-    /// Sends a message to every socket that subscribes to the topic, or, without one, to every open
-    /// socket. Returns how many took it.
-    pub fn publish(&self, topic: Option<&str>, message: Message<'_>) -> Result<usize> {
-        self.topics.publish(topic, message.outgoing())
-    }
-
-    /// Stops accepting at once, and closes its sockets with 1001.
-    pub fn close(&self) {
-        // First: a worker to which a connection comes late sees it.
-        self.entrance.close();
-        for worker in &*self.workers {
-            worker.push(Command::CloseServer(self.id));
-        }
     }
 }
 

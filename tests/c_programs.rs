@@ -21,6 +21,11 @@ fn events_come_in_order_and_close_comes_once_and_last() {
 }
 
 #[test]
+fn handles_are_there_before_the_first_event() {
+    run_in_every_delivery("early");
+}
+
+#[test]
 fn user_data_is_released_once_after_its_last_handler() {
     run("user_data");
 }

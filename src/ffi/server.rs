@@ -30,7 +30,7 @@ use crate::ffi::target::Target;
 use crate::ffi::user_data::UserData;
 use crate::ffi::{handles, input};
 use crate::runtime::Runtime;
-use crate::server::Server;
+use crate::server::{Bound, Server};
 use crate::socket::Socket;
 
 /// The handle of a server, made by wsabi_server_listen and ended by
@@ -39,7 +39,8 @@ pub type wsabi_server = u64;
 
 /// Opens a port and accepts connections from then on. Each is a socket as
 /// soon as its handshake is done: its OPEN event has the handle. They are
-/// dealt out to the runtime's threads in turn.
+/// dealt out to the runtime's threads in turn. The first event may come
+/// before this returns, but server_out has the handle by then.
 ///
 /// - url: ws://address:port/, such as ws://127.0.0.1:9001/ or
 ///   ws://0.0.0.0:9001/, or ws+unix:///path/of/socket. wss:// in place of
@@ -92,21 +93,24 @@ pub unsafe extern "C" fn wsabi_server_listen(
             user_data: user_data.clone(),
         });
         let settings = &options.settings;
-        let listening = if door.callbacks.are_asked() {
-            Server::listen_asking(&owner, url, settings, move |request| {
+        let bound = if door.callbacks.are_asked() {
+            Bound::asking(&owner, url, settings, move |request| {
                 Asking::about(request, Arc::clone(&door))
             })
         } else {
-            Server::listen(&owner, url, settings, move |socket| door.admit(socket))
+            Bound::new(&owner, url, settings, move |socket| door.admit(socket))
         };
-        let server = listening.inspect_err(|_| user_data.give_back())?;
+        let bound = bound.inspect_err(|_| user_data.give_back())?;
+        let server = bound.server.clone();
         reservation.fill(Arc::new(ServerEntry { server, runtime }));
-        if owner.is_freed() {
+        // Handlers may look there.
+        server_out.write(handle);
+        let accepting = bound.accept();
+        if accepting.is_err() || owner.is_freed() {
             // That may have missed this server.
             drop(handles::remove::<Arc<ServerEntry>>(handle));
         }
-        server_out.write(handle);
-        Ok(())
+        accepting.map(drop).inspect_err(|_| user_data.give_back())
     })
 }
 

@@ -46,7 +46,8 @@ pub struct wsabi_message {
 }
 
 /// Begins to connect, gives the handle and returns: the rest is events, of
-/// which the first may come before this returns.
+/// which the first may come before this returns, but not before socket_out
+/// has the handle.
 ///
 /// - url: wss://host:port/path?query, without a fragment, or ws:// for a
 ///   connection without TLS, or, for a Unix socket,
@@ -89,7 +90,10 @@ pub unsafe extern "C" fn wsabi_socket_connect(
         let user_data = UserData::new(user_data, options.callbacks.release);
         let target = Target::new(handle, options.callbacks, user_data.clone(), false);
         let connected = Socket::connect(&owner, url, &options.settings, |socket| {
-            attach(reservation, socket, target, runtime)
+            let handler = attach(reservation, socket, target, runtime);
+            // Handlers may look there.
+            socket_out.write(handle);
+            handler
         });
         if let Err(error) = connected {
             drop(handles::remove::<Arc<SocketEntry>>(handle));
@@ -97,7 +101,6 @@ pub unsafe extern "C" fn wsabi_socket_connect(
             return Err(error);
         }
         end_if_freed(&owner, handle);
-        socket_out.write(handle);
         Ok(())
     })
 }
