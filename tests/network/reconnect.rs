@@ -455,7 +455,9 @@ fn the_next_attempt_says_and_leads_to_what_the_handler_sets() {
             }
         }
     };
-    let options = reconnecting()
+    // The handler has to come before the next attempt, also where somebody has to poll it.
+    let options = Options::new()
+        .reconnecting(300, 600, 0)
         .with_header("X-Token", "0")
         .with_header("X-Old", "old");
     let client = runtime.connect_with(&first.url(), &options, hook);
