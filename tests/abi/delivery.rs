@@ -70,17 +70,37 @@ pub fn differs(reason: &str) -> bool {
 
 /// Runs the tests of this program again, in each of the other deliveries, but for one: the caller.
 pub fn in_every_other_delivery(caller: &str) {
-    if env::var_os(VARIABLE).is_some() {
-        return;
-    }
-    for (name, _) in &ALL[1..] {
-        let status = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "--skip", caller])
-            .env(VARIABLE, name)
-            .status()
-            .unwrap();
+    for (name, mut again) in others(caller) {
+        let status = again.status().unwrap();
         assert!(status.success(), "{VARIABLE}={name}: {status}");
     }
+}
+
+/// The same at once, of tests that spend their time waiting.
+pub fn in_every_other_delivery_at_once(caller: &str) {
+    let running = others(caller).map(|(name, mut again)| (name, again.spawn().unwrap()));
+    let running: Vec<_> = running.collect();
+    let ended = running
+        .into_iter()
+        .map(|(name, mut child)| (name, child.wait().unwrap()));
+    // All have ended before one is complained of.
+    let ended: Vec<_> = ended.collect();
+    for (name, status) in ended {
+        assert!(status.success(), "{VARIABLE}={name}: {status}");
+    }
+}
+
+/// This program, to be run in each of the other deliveries; none if it is one of them already.
+fn others(caller: &str) -> impl Iterator<Item = (&'static str, Command)> {
+    let is_other = env::var_os(VARIABLE).is_some();
+    let names = if is_other { &[] } else { &ALL[1..] };
+    names.iter().map(move |(name, _)| {
+        let mut again = Command::new(env::current_exe().unwrap());
+        again
+            .args(["--exact", "--skip", caller])
+            .env(VARIABLE, name);
+        (*name, again)
+    })
 }
 
 /// A thread of the tests that asks a runtime for its events, until it is freed.

@@ -15,7 +15,7 @@ mod requests;
 
 use std::ffi::{CStr, c_char};
 
-pub use delivery::{Delivery, differs, in_every_other_delivery};
+pub use delivery::{Delivery, differs, in_every_other_delivery, in_every_other_delivery_at_once};
 pub use events::{Close, Events, Seen};
 pub use functions::{Stats, functions};
 pub use log::{start_log, take_log};

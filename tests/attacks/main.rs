@@ -113,6 +113,11 @@ const ATTACKS: &[(&str, &str)] = &[
 const WITHOUT_TEST: &[(&str, &str)] = &[];
 
 #[test]
+fn the_same_is_withstood_in_every_delivery() {
+    abi::in_every_other_delivery_at_once("the_same_is_withstood_in_every_delivery");
+}
+
+#[test]
 fn every_attack_has_a_test_or_a_reason() {
     let sources = [
         include_str!("close.rs"),

@@ -30,6 +30,14 @@ use traffic::Operation;
 const MESSAGES: usize = 300;
 
 #[test]
+fn messages_are_exact_in_every_delivery() {
+    // What has to be installed is, before others look for it.
+    interpreters::python_with_websockets();
+    interpreters::node_modules_with_ws();
+    abi::in_every_other_delivery("messages_are_exact_in_every_delivery");
+}
+
+#[test]
 fn our_client_and_the_server_of_tungstenite_are_exact() {
     our_client_is_exact(peers::tungstenite_server, &[Compression::Declined]);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::abi::{Options, functions};
+use crate::abi::{Delivery, Options, functions};
 use crate::peers::Compression;
 use crate::support::tls::{Authority, Identity, LOCAL};
 
@@ -25,7 +25,9 @@ pub struct Files {
 }
 
 pub static FILES: LazyLock<Files> = LazyLock::new(|| {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("exactness");
+    // They are this process's own, beside that of another delivery.
+    let name = format!("exactness-{:?}", Delivery::of_tests());
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&directory).unwrap();
     let write = |name: &str, text: &str| {
         let path = directory.join(name);

@@ -17,6 +17,11 @@ use std::net::{SocketAddr, TcpStream};
 use crate::support::wire::Peer;
 use crate::support::{PATIENCE, REQUEST, read_head};
 
+#[test]
+fn servers_are_the_same_in_every_delivery() {
+    abi::in_every_other_delivery("servers_are_the_same_in_every_delivery");
+}
+
 /// A connection on which nothing has been said.
 fn dial(address: impl Into<SocketAddr>) -> TcpStream {
     let stream = TcpStream::connect(address.into()).unwrap();

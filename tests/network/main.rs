@@ -36,6 +36,11 @@ use support::wire::{FIN, Peer, TEXT};
 /// A server whose name nobody has to know but the proxy.
 const TARGET: &str = "ws://target.invalid/chat?room=1";
 
+#[test]
+fn the_way_is_the_same_in_every_delivery() {
+    abi::in_every_other_delivery("the_way_is_the_same_in_every_delivery");
+}
+
 /// Options with a proxy.
 fn through(proxy: &str) -> Options {
     Options::new().set_text(functions().options_set_proxy, proxy)

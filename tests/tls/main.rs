@@ -19,3 +19,8 @@ mod settings;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
+
+#[test]
+fn tls_is_the_same_in_every_delivery() {
+    abi::in_every_other_delivery("tls_is_the_same_in_every_delivery");
+}
