@@ -1,14 +1,11 @@
 //! Compiles the C programs of tests/c and the examples, links them to the library, and runs them.
-//!
-//! `WSABI_DELIVERY` is how their runtimes deliver, `threads`, `poll`, `next_events` or `none`; without
-//! it, on threads, and a few of the programs in all four ways. programs/mod.rs has the other variables.
+//! programs/mod.rs says what can be set by variables.
 
 #[path = "../examples/certificate.rs"]
 mod certificate;
 
 mod programs;
 
-use std::env;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,7 +14,7 @@ use programs::{Running, compile, compile_c, compiler, directory, root};
 
 #[test]
 fn events_come_in_order_and_close_comes_once_and_last() {
-    run_in_every_delivery("lifecycle");
+    run("lifecycle");
 }
 
 #[test]
@@ -37,12 +34,12 @@ fn bad_arguments_are_refused_at_once_and_do_nothing() {
 
 #[test]
 fn everything_can_be_called_inside_every_handler() {
-    run_in_every_delivery("reentry");
+    run("reentry");
 }
 
 #[test]
 fn handlers_that_end_each_others_runtimes_do_not_wait_for_each_other() {
-    run_in_every_delivery("circle");
+    run("circle");
 }
 
 #[test]
@@ -57,7 +54,7 @@ fn handles_that_are_not_live_are_refused_by_every_function() {
 
 #[test]
 fn peers_that_fail_cause_one_error_and_one_close() {
-    run_in_every_delivery("failure");
+    run("failure");
 }
 
 #[test]
@@ -72,7 +69,7 @@ fn the_process_survives_dead_peers_signals_and_its_own_exit() {
 
 #[test]
 fn limits_and_flow_control_hold() {
-    run_in_every_delivery("limits");
+    run("limits");
 }
 
 #[test]
@@ -82,7 +79,7 @@ fn compression_shrinks_what_goes_over_the_wire_and_nothing_else() {
 
 #[test]
 fn what_is_published_reaches_its_subscribers_and_nobody_waits_for_the_slow() {
-    run_in_every_delivery("publish");
+    run("publish");
 }
 
 #[test]
@@ -112,27 +109,27 @@ fn a_connection_is_made_anew_whatever_a_forked_child_does_meanwhile() {
 
 #[test]
 fn a_poll_keeps_to_its_budget_its_time_and_its_thread() {
-    run("polling");
+    run_once("polling");
 }
 
 #[test]
 fn loops_are_told_when_there_is_something_to_poll() {
-    run("ready");
+    run_once("ready");
 }
 
 #[test]
 fn events_can_be_taken_out_instead_of_being_called_back_for() {
-    run("events");
+    run_once("events");
 }
 
 #[test]
 fn what_is_not_polled_takes_bounded_memory_and_is_not_lost() {
-    run("backlog");
+    run_once("backlog");
 }
 
 #[test]
 fn requests_are_answered_at_once_later_or_never() {
-    run_in_every_delivery("requests");
+    run("requests");
 }
 
 #[test]
@@ -188,7 +185,7 @@ fn no_program_is_left_out() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|it| it == "c") {
             let argument = format!("({:?})", path.file_stem().unwrap());
-            let calls = ["run", "run_in_every_delivery"].map(|call| format!("{call}{argument}"));
+            let calls = ["run", "run_once"].map(|call| format!("{call}{argument}"));
             let is_run = calls.iter().any(|call| this_file.contains(call));
             assert!(is_run, "{} has no test", path.display());
         }
@@ -284,48 +281,23 @@ fn the_echo_server_starts_and_ends_when_told() {
 }
 
 /// What one way to deliver promises otherwise, so that the program is for the others only.
-const DIFFERENCES: &[(&str, &str, &str)] = &[
-    (
-        "threads",
-        "next_events",
-        "it counts in a handler of its own",
-    ),
-    ("null", "next_events", "events come without handlers, too"),
-    ("fork", "poll", "the thread that polls is not in the child"),
-    (
-        "fork",
-        "next_events",
-        "the thread that polls is not in the child",
-    ),
-    ("fork", "none", "the thread that polls is not in the child"),
-];
+const DIFFERENCES: &[(&str, &str, &str)] =
+    &[("null", "next_events", "events come without handlers, too")];
 
-/// Compiles and runs tests/c/`name`.c, which has to succeed.
+/// Compiles and runs tests/c/`name`.c, which has to succeed in every way to deliver.
 fn run(name: &str) {
-    let delivery = env::var("WSABI_DELIVERY").unwrap_or_default();
-    let difference = DIFFERENCES
-        .iter()
-        .find(|(program, other, _)| *program == name && *other == delivery);
-    if let Some((_, _, reason)) = difference {
-        return println!("{name} is not for {delivery}: {reason}");
-    }
-    let program = compiled(name);
-    Running::start(&program, &[]).finish().expect_success();
+    programs::run_in_every_delivery(&compiled(name), |way| {
+        let mut differences = DIFFERENCES.iter();
+        let found = differences.find(|(its, other, _)| *its == name && *other == way);
+        found.map(|(_, _, reason)| *reason)
+    });
 }
 
-/// The same in every way to deliver, unless one is asked for.
-fn run_in_every_delivery(name: &str) {
-    if env::var_os("WSABI_DELIVERY").is_some() {
-        return run(name);
-    }
-    let program = compiled(name);
-    for delivery in ["threads", "poll", "next_events", "none"] {
-        println!("{name}, {delivery}:");
-        let variables = [("WSABI_DELIVERY", delivery)];
-        Running::start_with(&program, &[], &variables)
-            .finish()
-            .expect_success();
-    }
+/// The same for a program that itself makes runtimes of each kind.
+fn run_once(name: &str) {
+    Running::start(&compiled(name), &[])
+        .finish()
+        .expect_success();
 }
 
 /// Compiles tests/c/`name`.c.

@@ -31,6 +31,7 @@ static inline int is_polled(void)
 /* Held while an event that was taken out is in use, which lives as long as its runtime. */
 static pthread_mutex_t taking;
 
+/* Also in the child of a fork(), where a thread of the parent may have it. */
 static inline void init_taking(void)
 {
     pthread_mutexattr_t attributes;
@@ -40,6 +41,9 @@ static inline void init_taking(void)
     pthread_mutex_init(&taking, &attributes);
     pthread_mutexattr_destroy(&attributes);
 }
+
+/* The handler of events that were taken out, where a test has others than `record_event`. */
+static wsabi_handler handle_taken = record_event;
 
 /* Waits for an event and takes it out; one at a time, as the handler of one may end the socket of
  * the next. */
@@ -52,7 +56,7 @@ static inline int32_t take_event(wsabi_runtime runtime)
     pthread_mutex_lock(&taking);
     count = wsabi_runtime_next_events(runtime, &event, sizeof event, 1, 0);
     if (count == 1)
-        record_event(&event, event.user_data);
+        handle_taken(&event, event.user_data);
     pthread_mutex_unlock(&taking);
     return count;
 }

@@ -2,7 +2,8 @@
 //!
 //! `WSABI_RUNNER` is a command to run them under, such as `valgrind -q --error-exitcode=9`;
 //! `WSABI_SLOW` is how many times slower they are then: they wait longer and repeat less often.
-//! With `WSABI_LONG=1` those that play at random, or count, do so for minutes.
+//! With `WSABI_LONG=1` those that play at random, or count, do so for minutes. `WSABI_DELIVERY` is how
+//! their runtimes deliver, `threads`, `poll`, `next_events` or `none`; without it, they run in each way.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 #[path = "../built/mod.rs"]
@@ -68,6 +69,25 @@ pub fn run(source: &str, directory: &Path, arguments: &[&str]) {
     Running::start(&program, arguments)
         .finish()
         .expect_success();
+}
+
+/// Runs a program in every way to deliver, or in the one that `WSABI_DELIVERY` asks for, but for those
+/// that `differs` has a reason against; it has to succeed.
+pub fn run_in_every_delivery(program: &Path, differs: impl Fn(&str) -> Option<&'static str>) {
+    const VARIABLE: &str = "WSABI_DELIVERY";
+    let asked_for = env::var(VARIABLE).ok();
+    let is_asked_for = |it: &&str| asked_for.as_ref().is_none_or(|name| name == it);
+    let ways = ["threads", "poll", "next_events", "none"].into_iter();
+    for way in ways.filter(is_asked_for) {
+        if let Some(reason) = differs(way) {
+            println!("not for {way}: {reason}");
+            continue;
+        }
+        println!("{VARIABLE}={way}");
+        Running::start_with(program, &[], &[(VARIABLE, way)])
+            .finish()
+            .expect_success();
+    }
 }
 
 pub fn root() -> &'static Path {
