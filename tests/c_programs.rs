@@ -19,7 +19,7 @@ fn events_come_in_order_and_close_comes_once_and_last() {
 
 #[test]
 fn handles_are_there_before_the_first_event() {
-    run_in_every_delivery("early");
+    run("early");
 }
 
 #[test]
@@ -134,12 +134,12 @@ fn requests_are_answered_at_once_later_or_never() {
 
 #[test]
 fn a_request_says_what_is_on_the_wire_and_its_answer_only_what_is_allowed() {
-    run_in_every_delivery("asked");
+    run("asked");
 }
 
 #[test]
 fn of_two_answers_at_the_same_moment_exactly_one_holds() {
-    run_in_every_delivery("answers");
+    run("answers");
 }
 
 #[test]
