@@ -93,12 +93,6 @@ fn two_copies_of_the_library_live_side_by_side() {
 
 #[test]
 fn whatever_the_system_refuses_becomes_a_status_or_an_event() {
-    if env::var("RUSTFLAGS").is_ok_and(|it| it.contains("sanitizer=thread")) {
-        eprintln!(
-            "skipped: what refuses threads hides them from the sanitizer, which ends by that"
-        );
-        return;
-    }
     run("faults");
 }
 
@@ -127,10 +121,6 @@ fn a_message_that_finds_no_memory_to_wait_in_fails_its_connection() {
 
 #[test]
 fn descriptors_can_be_used_up_and_given_back() {
-    if env::var("WSABI_RUNNER").is_ok_and(|it| it.contains("valgrind")) {
-        eprintln!("skipped: valgrind needs descriptors of its own");
-        return;
-    }
     run("descriptors");
 }
 

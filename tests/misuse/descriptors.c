@@ -73,6 +73,13 @@ static int64_t processor_ms(void)
     return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
 }
 
+/* valgrind lets the system accept, and closes what there is no descriptor for. */
+static int closes_what_is_too_much(void)
+{
+    const char *runner = getenv("WSABI_RUNNER");
+    return runner != NULL && strstr(runner, "valgrind") != NULL;
+}
+
 /* The client is in the queue of the system meanwhile, and the server must not spin. */
 static void a_server_accepts_again_when_there_are_descriptors(void)
 {
@@ -89,6 +96,11 @@ static void a_server_accepts_again_when_there_are_descriptors(void)
     CHECK(processor_ms() - began < 100 * slowness());
     CHECK(count_events(&it.at_server, WSABI_EVENT_OPEN) == 0);
     give_descriptors_back();
+    if (closes_what_is_too_much()) {
+        close(peer);
+        peer = raw_connect(wsabi_server_port(it.server));
+        raw_request_upgrade(peer);
+    }
     wait_for_open(&it.at_server);
     close(peer);
     pair_free(&it);
@@ -96,8 +108,11 @@ static void a_server_accepts_again_when_there_are_descriptors(void)
 
 int main(void)
 {
-    const struct rlimit few = {200, 200};
+    struct rlimit few;
     int descriptors, threads;
+    CHECK(getrlimit(RLIMIT_NOFILE, &few) == 0);
+    /* The soft limit only: those of valgrind are above it, and it keeps the hard one. */
+    few.rlim_cur = 200;
     CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
     descriptors = count_descriptors();
     threads = count_threads();
