@@ -1,13 +1,13 @@
 //! Listening sockets.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::path::Path;
 
 use mio::event::Source;
 use mio::net::TcpListener;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::transport::Stream;
 
@@ -109,6 +109,20 @@ impl Accepting {
             #[cfg(unix)]
             Self::Unix(named) => &mut named.listener,
         }
+    }
+}
+
+impl Drop for Accepting {
+    /// The child of a fork may have the descriptor as well. Closing this one would leave the port
+    /// taken, and clients waiting there.
+    fn drop(&mut self) {
+        let socket = match self {
+            Self::Tcp(listener) => SockRef::from(&*listener),
+            #[cfg(unix)]
+            Self::Unix(named) => SockRef::from(&named.listener),
+        };
+        // It fails only where nobody listens any more.
+        let _ = socket.shutdown(Shutdown::Both);
     }
 }
 

@@ -212,12 +212,16 @@ impl Transport {
 
 impl Drop for Transport {
     fn drop(&mut self) {
-        if let Some(stream) = self.stream.take()
-            && !self.is_ours(&stream)
-        {
+        let Some(stream) = self.stream.take() else {
+            return;
+        };
+        if !self.is_ours(&stream) {
             log::error!("the application has closed the descriptor of a connection");
-            stream.forget();
+            return stream.forget();
         }
+        // The child of a fork may have the descriptor as well: closing this one ends nothing then.
+        // It fails only where the connection is gone already.
+        let _ = stream.socket().shutdown(Shutdown::Both);
     }
 }
 
