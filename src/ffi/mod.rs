@@ -69,7 +69,8 @@
 //!
 //! fork: in the child, handles from before fork() give WSABI_ERR_FORKED;
 //! what they stand for lives on in the parent only. The child can make its
-//! own, and begins without a log handler.
+//! own, and begins without a log handler. One that was forked by a handler
+//! may not return from it: it ends there, with a sentence on standard error.
 //!
 //! dlclose: does not unload the library on Linux and other systems with ELF,
 //! and is harmless at any time. What is open goes on.

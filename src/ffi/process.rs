@@ -39,7 +39,7 @@ pub(super) struct Process {
 impl Process {
     /// Whether this belongs to a process that forked this one.
     pub(super) fn is_inherited(&self) -> bool {
-        self.forks != FORKS.load(Ordering::Relaxed)
+        self.forks != forks()
     }
 
     fn new(forks: u32, inherited: Option<&'static Process>) -> Self {
@@ -65,6 +65,11 @@ pub(super) fn latest() -> Option<&'static Process> {
     unsafe { CURRENT.load(Ordering::Acquire).as_ref() }
 }
 
+/// A number that is another one in each forked child.
+pub(super) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
 /// This process's own, made at the first call.
 pub(super) fn current() -> Result<&'static Process> {
     loop {
@@ -79,7 +84,7 @@ pub(super) fn current() -> Result<&'static Process> {
             // time, which only makes the count go up by two.
             watch_forks()?;
         }
-        let forks = FORKS.load(Ordering::Relaxed);
+        let forks = forks();
         let made = Box::into_raw(Box::new(Process::new(forks, latest)));
         let expected = latest.map_or(ptr::null_mut(), |it| ptr::from_ref(it).cast_mut());
         let outcome = CURRENT.compare_exchange(expected, made, Ordering::AcqRel, Ordering::Acquire);
