@@ -5,11 +5,11 @@ mod programs;
 
 use std::{env, fs};
 
-use programs::{Running, compile, compile_alone, compiler, directory, library, root};
+use programs::{Running, compile, compile_alone, compile_c, compiler, directory, library, root};
 
 #[test]
 fn sockets_keep_their_promises_while_sixteen_threads_do_anything() {
-    run("chaos");
+    run_in_every_delivery("chaos");
 }
 
 #[test]
@@ -154,6 +154,13 @@ fn no_program_is_left_out() {
 /// Compiles and runs tests/misuse/`name`.c, which has to succeed.
 fn run(name: &str) {
     programs::run(&format!("tests/misuse/{name}.c"), &directory(name), &[]);
+}
+
+/// The same in every way to deliver.
+fn run_in_every_delivery(name: &str) {
+    let program = directory(name).join("program");
+    compile_c(&format!("tests/misuse/{name}.c"), &program);
+    programs::run_in_every_delivery(&program, |_| None);
 }
 
 /// Whether valgrind or a sanitizer is at work.

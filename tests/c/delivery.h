@@ -6,6 +6,7 @@
 
 #include "recorder.h"
 
+#include <sched.h>
 #include <signal.h>
 
 enum delivery { ON_THREADS, BY_POLL, BY_NEXT_EVENTS, WITHOUT_THREADS };
@@ -69,8 +70,11 @@ static inline void *pump(void *argument)
     do {
         count = delivery() == BY_NEXT_EVENTS ? take_event(runtime)
                                              : wsabi_runtime_poll(runtime, 0, -1);
-        CHECK(count >= 0 || count == WSABI_ERR_HANDLE);
-    } while (count >= 0);
+        /* Whoever frees a runtime, or shuts one without threads down, may have its turn. */
+        CHECK(count >= 0 || count == WSABI_ERR_HANDLE || count == WSABI_ERR_STATE);
+        if (count == WSABI_ERR_STATE)
+            sched_yield();
+    } while (count != WSABI_ERR_HANDLE);
     return NULL;
 }
 
