@@ -40,9 +40,8 @@
  * which are negative; an int64_t is an amount or a length, or one of
  * WSABI_ERR_*. After a failure wsabi_last_error has a sentence about it. A
  * call that fails has done nothing and taken nothing. Results that are
- * returned through a pointer (*_out) are written only on success, and a
- * handle before any handler can run that might look there. (Of what is in a
- * runtime that another thread frees meanwhile, it is one that has ended.)
+ * returned through a pointer (*_out) are written last, and only on success;
+ * a handle is there before any handler can run that might look.
  * Any function may return WSABI_ERR_ARGUMENT (a NULL where none is allowed,
  * a number out of range, text that is not UTF-8), WSABI_ERR_HANDLE,
  * WSABI_ERR_FORKED, WSABI_ERR_RESOURCE and WSABI_ERR_INTERNAL; a function's

@@ -34,7 +34,7 @@ impl Server {
         options: &Options,
         handler: impl Fn(&Socket) -> Arc<dyn Handler> + Send + Sync + 'static,
     ) -> Result<Self> {
-        Bound::new(runtime, url, options, handler)?.accept()
+        Bound::new(runtime, url, options, handler)?.accept_after(|| ())
     }
 
     /// The same, but the application is asked about each valid request. `asked` makes what takes
@@ -46,7 +46,7 @@ impl Server {
         options: &Options,
         asked: impl Fn(Request) -> Arc<dyn Handler> + Send + Sync + 'static,
     ) -> Result<Self> {
-        Bound::asking(runtime, url, options, asked)?.accept()
+        Bound::asking(runtime, url, options, asked)?.accept_after(|| ())
     }
 
     /// The port; 0 of a Unix socket.
@@ -107,9 +107,10 @@ impl Bound {
         Self::open(runtime, url, options, Welcome::Ask(Box::new(ask)))
     }
 
-    /// Accepts from here on.
-    pub(crate) fn accept(self) -> Result<Server> {
-        if !self.worker.push(Command::Listen(self.listener)) {
+    /// Accepts from here on. `first` runs only on success, before anybody is accepted.
+    pub(crate) fn accept_after(self, first: impl FnOnce()) -> Result<Server> {
+        let listen = Command::Listen(self.listener);
+        if !self.worker.push_after(listen, first) {
             return Err(Error::Handle("the runtime has been freed".into()));
         }
         Ok(self.server)

@@ -90,6 +90,17 @@ impl Socket {
         options: &Options,
         handler: impl FnOnce(&Socket) -> Arc<dyn Handler>,
     ) -> Result<Self> {
+        Self::connect_after(runtime, url, options, handler, || ())
+    }
+
+    /// The same; `first` runs only on success, before the first event.
+    pub(crate) fn connect_after(
+        runtime: &Runtime,
+        url: &str,
+        options: &Options,
+        handler: impl FnOnce(&Socket) -> Arc<dyn Handler>,
+        first: impl FnOnce(),
+    ) -> Result<Self> {
         let url = connectable(url)?;
         let worker = runtime.worker()?;
         let settings = Arc::clone(options.settings());
@@ -101,7 +112,7 @@ impl Socket {
         let link = Arc::clone(&socket.link);
         let mut connection = Connection::client(link, url, live, Instant::now());
         connection.outlet.attach(handler);
-        if !worker.push(Command::Adopt(Box::new(connection))) {
+        if !worker.push_after(Command::Adopt(Box::new(connection)), first) {
             return Err(Error::Handle("the runtime has been freed".into()));
         }
         Ok(socket)

@@ -1,4 +1,4 @@
-//! What goes out to C. Every place is checked before the call does anything.
+//! What goes out to C. Every place is checked before the call does anything, and written last.
 
 use std::ffi::c_char;
 use std::marker::PhantomData;

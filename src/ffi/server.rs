@@ -104,8 +104,7 @@ pub unsafe extern "C" fn wsabi_server_listen(
         let server = bound.server.clone();
         reservation.fill(Arc::new(ServerEntry { server, runtime }));
         // Handlers may look there.
-        server_out.write(handle);
-        let accepting = bound.accept();
+        let accepting = bound.accept_after(|| server_out.write(handle));
         if accepting.is_err() || owner.is_freed() {
             // That may have missed this server.
             drop(handles::remove::<Arc<ServerEntry>>(handle));

@@ -89,12 +89,14 @@ pub unsafe extern "C" fn wsabi_socket_connect(
         let handle = reservation.handle;
         let user_data = UserData::new(user_data, options.callbacks.release);
         let target = Target::new(handle, options.callbacks, user_data.clone(), false);
-        let connected = Socket::connect(&owner, url, &options.settings, |socket| {
-            let handler = attach(reservation, socket, target, runtime);
+        let connected = Socket::connect_after(
+            &owner,
+            url,
+            &options.settings,
+            |socket| attach(reservation, socket, target, runtime),
             // Handlers may look there.
-            socket_out.write(handle);
-            handler
-        });
+            || socket_out.write(handle),
+        );
         if let Err(error) = connected {
             drop(handles::remove::<Arc<SocketEntry>>(handle));
             user_data.give_back();

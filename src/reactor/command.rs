@@ -78,8 +78,15 @@ impl Mailbox {
 
     /// Hands a command over. False: the worker has ended, and the command is dropped.
     pub fn push(&self, command: Command) -> bool {
+        self.push_after(command, || ())
+    }
+
+    /// The same, after `first`, which runs only if the worker has not ended, and before it can know
+    /// of the command. It runs under a lock: it must not take another one.
+    pub fn push_after(&self, command: Command, first: impl FnOnce()) -> bool {
         let mut unheard = Some(command);
         if let Some(commands) = &mut *self.commands.lock() {
+            first();
             commands.extend(unheard.take());
         }
         if unheard.is_some() {
