@@ -717,10 +717,10 @@ int32_t wsabi_options_on_release(wsabi_options options,
                                  void (*release)(void *user_data));
 
 /* ======================================================================
- * Settings: what options say of sockets and servers besides handlers.
+ * Settings: what a client says and which way it takes, and whom a server
+ * takes. Limits, compression and TLS are settings, too: see below.
  *
- * Text is copied. Bytes are counted without frames. Times are in
- * milliseconds.
+ * Text is copied.
  * ====================================================================== */
 
 /**
@@ -850,6 +850,47 @@ int32_t wsabi_options_set_reconnect(wsabi_options options,
                                     uint32_t tries);
 
 /**
+ * Sets how many connections a server holds at a time, those included that
+ * have not asked for a WebSocket yet; further ones are refused with HTTP
+ * status 503. 0: no limit, which is the default.
+ */
+int32_t wsabi_options_set_max_connections(wsabi_options options,
+                                          uint32_t connections);
+
+/**
+ * Sets whether a server asks, by REQUEST events, whether to accept an
+ * upgrade request: 1, or 0, the default. A handler of REQUEST says so, too;
+ * this is for those who use wsabi_runtime_next_events,
+ * wsabi_runtime_next_packed or wsabi_runtime_next_pickled instead of
+ * handlers.
+ */
+int32_t wsabi_options_set_requests(wsabi_options options, int32_t ask);
+
+/**
+ * Sets how many connections may wait for a server to accept them: at least
+ * one. Default: 4096. The system's own limit holds as well:
+ * net.core.somaxconn on Linux. A client that finds no room tries again, or
+ * is refused.
+ */
+int32_t wsabi_options_set_backlog(wsabi_options options, uint32_t connections);
+
+/**
+ * Sets whether several servers may listen on one address and port
+ * (SO_REUSEPORT), also of several processes, if each of them sets this: 1,
+ * or 0, the default. Linux spreads the connections over them; other systems
+ * may give all to one. Without effect on Unix sockets.
+ *
+ * WSABI_ERR_STATE: the system cannot; Windows is one.
+ */
+int32_t wsabi_options_set_reuse_port(wsabi_options options, int32_t on);
+
+/* ======================================================================
+ * Limits: how much there may be, and how long it may take.
+ *
+ * Bytes are counted without frames. Times are in milliseconds.
+ * ====================================================================== */
+
+/**
  * Sets the size of the largest message that is received, in bytes, at least
  * 1. Default: 16777216 (16 MiB).
  *
@@ -930,6 +971,10 @@ int32_t wsabi_options_set_pong_timeout_ms(wsabi_options options,
 int32_t wsabi_options_set_idle_timeout_ms(wsabi_options options,
                                           uint32_t milliseconds);
 
+/* ======================================================================
+ * Compression: permessage-deflate (RFC 7692), which both ends have to want.
+ * ====================================================================== */
+
 /**
  * Sets whether permessage-deflate (RFC 7692) is offered, or accepted by a
  * server: 1, the default, or 0.
@@ -970,41 +1015,6 @@ int32_t wsabi_options_set_compression_window(wsabi_options options,
 int32_t wsabi_options_set_compression_takeover(wsabi_options options,
                                                int32_t client,
                                                int32_t server);
-
-/**
- * Sets how many connections a server holds at a time, those included that
- * have not asked for a WebSocket yet; further ones are refused with HTTP
- * status 503. 0: no limit, which is the default.
- */
-int32_t wsabi_options_set_max_connections(wsabi_options options,
-                                          uint32_t connections);
-
-/**
- * Sets whether a server asks, by REQUEST events, whether to accept an
- * upgrade request: 1, or 0, the default. A handler of REQUEST says so, too;
- * this is for those who use wsabi_runtime_next_events,
- * wsabi_runtime_next_packed or wsabi_runtime_next_pickled instead of
- * handlers.
- */
-int32_t wsabi_options_set_requests(wsabi_options options, int32_t ask);
-
-/**
- * Sets how many connections may wait for a server to accept them, at least
- * 1.
- * Default: 4096. The system's own limit holds as well: net.core.somaxconn
- * on Linux. A client that finds no room tries again, or is refused.
- */
-int32_t wsabi_options_set_backlog(wsabi_options options, uint32_t connections);
-
-/**
- * Sets whether several servers may listen on one address and port
- * (SO_REUSEPORT), also of several processes, if each of them sets this: 1,
- * or 0, the default. Linux spreads the connections over them; other systems
- * may give all to one. Without effect on Unix sockets.
- *
- * WSABI_ERR_STATE: the system cannot; Windows is one.
- */
-int32_t wsabi_options_set_reuse_port(wsabi_options options, int32_t on);
 
 /* ======================================================================
  * TLS: whom a client trusts, and who this end is.

@@ -93,6 +93,10 @@ pub mod options;
 
 pub mod settings;
 
+pub mod limits;
+
+pub mod compression;
+
 pub mod tls;
 
 pub mod socket;

@@ -1,7 +1,7 @@
-//! Settings: what options say of sockets and servers besides handlers.
+//! Settings: what a client says and which way it takes, and whom a server
+//! takes. Limits, compression and TLS are settings, too: see below.
 //!
-//! Text is copied. Bytes are counted without frames. Times are in
-//! milliseconds.
+//! Text is copied.
 
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -206,216 +206,6 @@ pub extern "C" fn wsabi_options_set_reconnect(
     })
 }
 
-/// Sets the size of the largest message that is received, in bytes, at least
-/// 1. Default: 16777216 (16 MiB).
-///
-/// A longer one fails the connection: code 1009, WSABI_ERR_TOO_BIG. Memory
-/// is taken as the bytes of a message come in, never for what its head
-/// announces.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_max_message(options: wsabi_options, bytes: u64) -> i32 {
-    guard(|| change(options, |settings| settings.set_max_message(bytes)))
-}
-
-/// Sets how many bytes of messages may wait to be sent, at least 1. Default:
-/// 67108864 (64 MiB).
-///
-/// A message that would exceed it is refused: WSABI_ERR_BUFFER_FULL, or
-/// WSABI_ERR_ARGUMENT if it is longer than the limit itself.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_max_buffered(options: wsabi_options, bytes: u64) -> i32 {
-    guard(|| change(options, |settings| settings.set_max_buffered(bytes)))
-}
-
-/// Sets the amount of unsent bytes, counted as by
-/// wsabi_socket_buffered_amount, at which DRAIN comes after there were more.
-/// Default: 1048576 (1 MiB).
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_low_water(options: wsabi_options, bytes: u64) -> i32 {
-    guard(|| {
-        change(options, |settings| {
-            settings.set_low_water(bytes);
-            Ok(())
-        })
-    })
-}
-
-/// Sets the size of the largest frame that is sent, in bytes of payload;
-/// longer messages are split into several frames (RFC 6455 section 5.4). 0:
-/// messages are not split, which is the default.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_max_frame(options: wsabi_options, bytes: u64) -> i32 {
-    guard(|| {
-        change(options, |settings| {
-            settings.set_max_frame(bytes);
-            Ok(())
-        })
-    })
-}
-
-/// Sets the time from wsabi_socket_connect to OPEN: for name resolution,
-/// connecting, the proxy, TLS, the upgrade, and redirects, all of them
-/// together; then: WSABI_ERR_TIMEOUT. With wsabi_options_set_reconnect each
-/// attempt has this time.
-///
-/// For a server: the time that a client has for TLS and its upgrade request;
-/// then the server drops it, without an event, as it does with all that
-/// never get to OPEN. Where the application is asked, by REQUEST, it has as
-/// long again to answer; then the client gets status 503, and the handle of
-/// the request ends.
-///
-/// 0: no limit. Default: 10000.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_connect_timeout_ms(
-    options: wsabi_options,
-    milliseconds: u32,
-) -> i32 {
-    guard(|| {
-        let time = Duration::from_millis(milliseconds.into());
-        change(options, |settings| {
-            settings.set_connect_timeout(time);
-            Ok(())
-        })
-    })
-}
-
-/// Sets the time from the beginning of the end to CLOSE, at most. If the
-/// peer has not answered the Close frame by then: ERROR with
-/// WSABI_ERR_TIMEOUT and CLOSE with 1006. 0: does not wait. Default: 3000.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_close_timeout_ms(
-    options: wsabi_options,
-    milliseconds: u32,
-) -> i32 {
-    guard(|| {
-        let time = Duration::from_millis(milliseconds.into());
-        change(options, |settings| {
-            settings.set_close_timeout(time);
-            Ok(())
-        })
-    })
-}
-
-/// Sets after how long without a received byte a ping is sent (RFC 6455
-/// section 5.5.2). 0: never. Default: 20000.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_ping_interval_ms(
-    options: wsabi_options,
-    milliseconds: u32,
-) -> i32 {
-    guard(|| {
-        let time = Duration::from_millis(milliseconds.into());
-        change(options, |settings| {
-            settings.set_ping_interval(time);
-            Ok(())
-        })
-    })
-}
-
-/// Sets how long the peer may stay silent after that ping; then the
-/// connection is dropped: WSABI_ERR_TIMEOUT. Any byte counts, but not a pong
-/// without a ping. 0: for ever. Default: 20000.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_pong_timeout_ms(
-    options: wsabi_options,
-    milliseconds: u32,
-) -> i32 {
-    guard(|| {
-        let time = Duration::from_millis(milliseconds.into());
-        change(options, |settings| {
-            settings.set_pong_timeout(time);
-            Ok(())
-        })
-    })
-}
-
-/// Sets how long no message may be sent or received; then the connection
-/// fails: code 1001, WSABI_ERR_TIMEOUT. Pings are not messages. 0: for ever,
-/// which is the default.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_idle_timeout_ms(
-    options: wsabi_options,
-    milliseconds: u32,
-) -> i32 {
-    guard(|| {
-        let time = Duration::from_millis(milliseconds.into());
-        change(options, |settings| {
-            settings.set_idle_timeout(time);
-            Ok(())
-        })
-    })
-}
-
-/// Sets whether permessage-deflate (RFC 7692) is offered, or accepted by a
-/// server: 1, the default, or 0.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_compression(options: wsabi_options, on: i32) -> i32 {
-    guard(|| {
-        let on = input::flag("on", on)?;
-        change(options, |settings| {
-            settings.set_compression(on);
-            Ok(())
-        })
-    })
-}
-
-/// Sets the size in bytes below which messages are sent uncompressed, since
-/// short ones hardly shrink. Default: 1024. Messages that are sent in pieces
-/// are compressed unless the first piece is the whole message.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_compression_min(options: wsabi_options, bytes: u64) -> i32 {
-    guard(|| {
-        change(options, |settings| {
-            settings.set_compression_min(bytes);
-            Ok(())
-        })
-    })
-}
-
-/// Sets how hard the compressor tries, from 1 to 9. Default: 1, which takes
-/// a sixth of the time of 6, for a third more bytes.
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_compression_level(options: wsabi_options, level: i32) -> i32 {
-    guard(|| change(options, |settings| settings.set_compression_level(level)))
-}
-
-/// Sets how far back the client's and the server's compressor may refer at
-/// most, each as a power of two in bytes, from 9 to 15. Default: 15 and 15.
-/// Smaller windows take less memory and compress less (RFC 7692 section
-/// 7.1.2).
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_compression_window(
-    options: wsabi_options,
-    client_bits: i32,
-    server_bits: i32,
-) -> i32 {
-    guard(|| {
-        change(options, |settings| {
-            settings.set_compression_window(client_bits, server_bits)
-        })
-    })
-}
-
-/// Sets whether the client's and the server's compressor may refer to
-/// earlier messages, each 1, the default, or 0: an idle connection then
-/// keeps no memory for compression, and messages that are alike compress
-/// less (RFC 7692 section 7.1.1).
-#[unsafe(no_mangle)]
-pub extern "C" fn wsabi_options_set_compression_takeover(
-    options: wsabi_options,
-    client: i32,
-    server: i32,
-) -> i32 {
-    guard(|| {
-        let client = input::flag("client", client)?;
-        let server = input::flag("server", server)?;
-        change(options, |settings| {
-            settings.set_compression_takeover(client, server);
-            Ok(())
-        })
-    })
-}
-
 /// Sets how many connections a server holds at a time, those included that
 /// have not asked for a WebSocket yet; further ones are refused with HTTP
 /// status 503. 0: no limit, which is the default.
@@ -425,9 +215,8 @@ pub extern "C" fn wsabi_options_set_max_connections(
     connections: u32,
 ) -> i32 {
     guard(|| {
-        change(options, |settings| {
+        set(options, |settings| {
             settings.set_max_connections(connections);
-            Ok(())
         })
     })
 }
@@ -448,10 +237,10 @@ pub extern "C" fn wsabi_options_set_requests(options: wsabi_options, ask: i32) -
     })
 }
 
-/// Sets how many connections may wait for a server to accept them, at least
-/// 1.
-/// Default: 4096. The system's own limit holds as well: net.core.somaxconn
-/// on Linux. A client that finds no room tries again, or is refused.
+/// Sets how many connections may wait for a server to accept them: at least
+/// one. Default: 4096. The system's own limit holds as well:
+/// net.core.somaxconn on Linux. A client that finds no room tries again, or
+/// is refused.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsabi_options_set_backlog(options: wsabi_options, connections: u32) -> i32 {
     guard(|| change(options, |settings| settings.set_backlog(connections)))
@@ -496,4 +285,12 @@ pub(super) fn change(
     set: impl FnOnce(&mut Options) -> Result<()>,
 ) -> Result<()> {
     edit(options, |contents| set(&mut contents.settings))
+}
+
+/// The same, with a setting that takes every value.
+pub(super) fn set(options: wsabi_options, set: impl FnOnce(&mut Options)) -> Result<()> {
+    change(options, |settings| {
+        set(settings);
+        Ok(())
+    })
 }

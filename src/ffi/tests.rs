@@ -11,9 +11,11 @@ use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
+use crate::ffi::compression::*;
 use crate::ffi::event::{WSABI_BINARY, WSABI_TEXT, wsabi_event};
 use crate::ffi::facts::*;
 use crate::ffi::library::*;
+use crate::ffi::limits::*;
 use crate::ffi::options::*;
 use crate::ffi::polling::*;
 use crate::ffi::publish::*;
