@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token, Waker};
-use parking_lot::{Condvar, Mutex};
 use slab::Slab;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -14,6 +13,7 @@ use super::command::{Command, Mailbox};
 use super::connection::{Accepted, Connection, Context, Readiness};
 use super::link::Link;
 use super::listener::{Acceptor, Listener};
+use super::live::LiveCount;
 use super::timers::Timers;
 use crate::defects::{contain, place};
 use crate::delivery::Queue;
@@ -51,18 +51,6 @@ struct Lent {
     buffer: Box<[u8]>,
     pool: Pool,
     resolver: Arc<Resolver>,
-}
-
-/// How many connections there are, so that a shutdown can wait for their end.
-#[derive(Default)]
-pub struct LiveCount {
-    count: Mutex<usize>,
-    none: Condvar,
-}
-
-/// Counts one connection while it exists.
-pub struct Live {
-    of: Arc<LiveCount>,
 }
 
 /// Large enough to take what a busy socket collects between two turns, small enough for the cache.
@@ -369,27 +357,24 @@ impl Worker {
         for slot in listeners {
             self.accept(slot, now);
         }
-        let slots: Vec<usize> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| matches!(slot, Slot::Connection(it) if it.waits_for_room()))
-            .map(|(slot, _)| slot)
-            .collect();
-        for slot in slots {
+        for slot in self.connections(Connection::waits_for_room) {
             self.with_connection(slot, now, Connection::turn);
         }
     }
 
     fn send_away(&mut self, now: Instant, which: impl Fn(&Connection) -> bool) {
-        let slots: Vec<usize> = self
-            .slots
+        for slot in self.connections(which) {
+            self.with_connection(slot, now, Connection::go_away);
+        }
+    }
+
+    /// The slots of these connections.
+    fn connections(&self, which: impl Fn(&Connection) -> bool) -> Vec<usize> {
+        self.slots
             .iter()
             .filter(|(_, slot)| matches!(slot, Slot::Connection(it) if which(it)))
             .map(|(slot, _)| slot)
-            .collect();
-        for slot in slots {
-            self.with_connection(slot, now, Connection::go_away);
-        }
+            .collect()
     }
 
     /// Ends everything. What is still on its way to this worker ends as well.
@@ -448,47 +433,6 @@ impl Worker {
         self.timers.arm(slot, deadline, &mut connection.armed);
         if connection.wants_turn() {
             self.unfinished.push(slot);
-        }
-    }
-}
-
-impl LiveCount {
-    /// Counts a connection.
-    pub fn enter(this: &Arc<Self>) -> Live {
-        *this.count.lock() += 1;
-        Live {
-            of: Arc::clone(this),
-        }
-    }
-
-    /// How many connections there are.
-    pub fn count(&self) -> usize {
-        *self.count.lock()
-    }
-
-    /// Waits until there are no connections. Returns how many are left when the time is up.
-    pub fn wait_for_none(&self, deadline: Option<Instant>) -> usize {
-        let mut count = self.count.lock();
-        while *count > 0 {
-            match deadline {
-                None => self.none.wait(&mut count),
-                Some(deadline) => {
-                    if self.none.wait_until(&mut count, deadline).timed_out() {
-                        break;
-                    }
-                }
-            }
-        }
-        *count
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        let mut count = self.of.count.lock();
-        *count -= 1;
-        if *count == 0 {
-            self.of.none.notify_all();
         }
     }
 }

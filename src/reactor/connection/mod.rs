@@ -18,7 +18,7 @@ use mio::Registry;
 
 use super::link::Link;
 use super::listener::{Acceptor, Seat};
-use super::worker::Live;
+use super::live::Live;
 use crate::defects::place;
 use crate::delivery::{Event, Outlet, Undelivered};
 use crate::error::Error;
