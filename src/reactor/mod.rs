@@ -3,6 +3,7 @@
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod alarm;
+mod backlog;
 mod chunk;
 mod command;
 mod compression;

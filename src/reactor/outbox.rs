@@ -1,20 +1,18 @@
 //! What waits to be sent on one connection: plain state behind the link's lock.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::backlog::Backlog;
 use super::chunk::{CHUNK, Chunk, Framed};
 use super::deferred::Deferred;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::net::Transport;
 use crate::proto::frame::{MAX_CONTROL, Opcode};
-use crate::proto::{
-    Buffer, CloseFrame, Encoding, MessageKind, OutOfMemory, Pool, Refused, Role, Sender,
-};
+use crate::proto::{Buffer, CloseFrame, Encoding, MessageKind, Pool, Refused, Role, Sender};
 
 /// The states of the browser's WebSocket object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -37,12 +35,8 @@ pub struct Outbox {
     pub epoch: u32,
     pub sender: Sender,
     pub transport: Option<Arc<Transport>>,
-    /// What is being written, or has been in part. Whoever sets `writing` borrows it.
-    pub front: Chunk,
-    /// What comes behind it, and is complete.
-    middle: VecDeque<Chunk>,
-    /// What comes last, and is added to.
-    back: Chunk,
+    /// What waits. Whoever sets `writing` borrows its front.
+    pub backlog: Backlog,
     /// Some thread is writing, without the lock.
     pub writing: bool,
     /// The system takes no more; the I/O thread continues when it does.
@@ -89,13 +83,8 @@ pub struct Wishes {
     pub defect: Option<Error>,
 }
 
-/// A published message of so many bytes is shared by those who send it; a smaller one is copied, so
-/// that it goes with others to the system.
-const SHARED: usize = 16 << 10;
 /// Behind so many waiting bytes, only the latest ping is answered.
 const MUCH: usize = 64 << 10;
-/// How long a list of chunks a connection may keep that has none.
-const KEPT_CHUNKS: usize = 8;
 
 impl Outbox {
     /// Not yet connected.
@@ -105,9 +94,7 @@ impl Outbox {
             epoch: 0,
             sender: Sender::new(role, settings.max_frame),
             transport: None,
-            front: Chunk::default(),
-            middle: VecDeque::new(),
-            back: Chunk::default(),
+            backlog: Backlog::default(),
             writing: false,
             blocked: false,
             unblocked: false,
@@ -195,8 +182,9 @@ impl Outbox {
 
     /// Appends a message that other connections send as well.
     pub fn append_framed(&mut self, message: &Arc<Framed>, pool: &Mutex<Pool>) -> Result<()> {
-        self.append_wire(message, pool)
-            .map_err(|_| Refused::Memory.error(message.payload))?;
+        self.backlog
+            .append_framed(message, pool)
+            .map_err(|cause| Refused::from(cause).error(message.payload))?;
         self.accept(message.payload);
         Ok(())
     }
@@ -222,21 +210,21 @@ impl Outbox {
 
     /// Appends bytes of the handshake.
     pub fn append_raw(&mut self, bytes: &[u8]) -> Result<()> {
-        self.back
-            .bytes
+        self.backlog
+            .tail()
             .append(bytes)
             .map_err(|cause| Refused::from(cause).error(bytes.len()))
     }
 
     /// Appends a control frame.
     pub fn append_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Refused> {
-        self.sender.control(opcode, payload, &mut self.back.bytes)
+        self.sender.control(opcode, payload, self.backlog.tail())
     }
 
     /// Appends a Close frame; nothing is sent behind it.
     pub fn append_close(&mut self, frame: &CloseFrame) -> Result<(), Refused> {
         self.pong = None;
-        self.sender.close(frame, &mut self.back.bytes)
+        self.sender.close(frame, self.backlog.tail())
     }
 
     /// Answers a ping. While the system takes nothing, or much waits already, only the latest one
@@ -246,7 +234,7 @@ impl Outbox {
         if self.state != ReadyState::Open {
             return Ok(());
         }
-        if self.blocked || self.back.bytes.len() > MUCH {
+        if self.blocked || self.backlog.tail().len() > MUCH {
             self.pong = Some(payload.into());
             return Ok(());
         }
@@ -270,50 +258,23 @@ impl Outbox {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.front.is_empty()
-            && self.middle.is_empty()
-            && self.back.bytes.is_empty()
-            && !self.writing
-            && !self.tls_has_outgoing()
+        self.backlog.is_empty() && !self.writing && !self.tls_has_outgoing()
     }
 
-    /// Whether so much waits that a call of the system for it pays.
-    pub fn has_much(&self) -> bool {
-        !self.middle.is_empty()
-    }
-
-    /// Makes `front` the next bytes to write. False: there are none, or it is not the time.
+    /// Makes the front of the backlog the next bytes to write. False: there are none, or it is not
+    /// the time.
     pub fn prepare(&mut self, pool: &Mutex<Pool>) -> bool {
-        if self.writing || self.blocked || self.transport.is_none() {
+        let Some(transport) = &self.transport else {
+            return false;
+        };
+        if self.writing || self.blocked {
             return false;
         }
-        if self.front.is_empty() {
-            match self.middle.pop_front() {
-                Some(next) => {
-                    let Ok(next) = self.own(next, pool) else {
-                        self.wishes.broken = Some(Refused::Memory.error(CHUNK));
-                        return false;
-                    };
-                    let written = std::mem::replace(&mut self.front, next);
-                    give_back(pool, [written]);
-                }
-                None => std::mem::swap(&mut self.front, &mut self.back),
-            }
+        if let Err(cause) = self.backlog.advance(transport.is_secure(), pool) {
+            self.wishes.broken = Some(Refused::from(cause).error(CHUNK));
+            return false;
         }
-        !self.front.is_empty() || self.tls_has_outgoing()
-    }
-
-    /// What is to be written next of a chunk: all, unless it is to be sealed and not ours alone.
-    fn own(&mut self, mut next: Chunk, pool: &Mutex<Pool>) -> Result<Chunk, OutOfMemory> {
-        let is_secure = self.transport.as_ref().is_some_and(|it| it.is_secure());
-        if !is_secure || !next.is_shared() {
-            return Ok(next);
-        }
-        let own = next.split(pool)?;
-        if !next.is_empty() {
-            self.put_first(next)?;
-        }
-        Ok(own)
+        !self.backlog.front.is_empty() || self.tls_has_outgoing()
     }
 
     /// Whether TLS itself has something to be written.
@@ -322,18 +283,11 @@ impl Outbox {
         transport.is_some_and(|it| it.has_outgoing())
     }
 
-    /// Puts what is left of a message in front of all others.
-    pub fn put_first(&mut self, rest: Chunk) -> Result<(), OutOfMemory> {
-        self.middle.try_reserve(1).map_err(|_| OutOfMemory)?;
-        self.middle.push_front(rest);
-        Ok(())
-    }
-
     /// Takes back what was borrowed to be written, of which the system took `len` bytes.
     pub fn written(&mut self, mut front: Chunk, len: usize) {
         self.bytes_sent += len as u64;
         self.buffered -= front.consume(len);
-        self.front = front;
+        self.backlog.front = front;
     }
 
     /// After writing: queues the waiting pong, notices that the drain event is due, and gives
@@ -350,11 +304,7 @@ impl Outbox {
             self.wishes.drain = true;
         }
         if self.is_empty() {
-            let written = [&mut self.front, &mut self.back].map(std::mem::take);
-            give_back(pool, written);
-            if self.middle.capacity() > KEPT_CHUNKS {
-                self.middle = VecDeque::new();
-            }
+            self.backlog.shrink(pool);
         }
     }
 
@@ -377,32 +327,10 @@ impl Outbox {
     /// Forgets everything that waits: it will never be written.
     pub fn discard(&mut self) {
         self.transport = None;
-        self.front = Chunk::default();
-        self.middle = VecDeque::new();
-        self.back = Chunk::default();
+        self.backlog = Backlog::default();
         self.deferred = Deferred::default();
         self.pong = None;
         self.ping = None;
-    }
-
-    fn append_wire(
-        &mut self,
-        message: &Arc<Framed>,
-        pool: &Mutex<Pool>,
-    ) -> Result<(), OutOfMemory> {
-        let wire = &message.wire;
-        if wire.len() < SHARED {
-            self.make_room(wire.len(), pool)?;
-            self.back.bytes.append(wire.bytes())?;
-            self.back.payload += message.payload as u64;
-            return Ok(());
-        }
-        self.middle.try_reserve(2).map_err(|_| OutOfMemory)?;
-        if !self.back.is_empty() {
-            self.middle.push_back(std::mem::take(&mut self.back));
-        }
-        self.middle.push_back(Chunk::shared(message));
-        Ok(())
     }
 
     fn append_with(
@@ -412,48 +340,14 @@ impl Outbox {
         pool: &Mutex<Pool>,
         append: impl FnOnce(&Sender, &mut Buffer) -> Result<(), Refused>,
     ) -> Result<()> {
-        self.make_room(self.sender.wire_len(wire), pool)
-            .map_err(|cause| Refused::from(cause).error(payload))?;
-        let bytes = &mut self.back.bytes;
-        let before = bytes.len();
-        if let Err(cause) = append(&self.sender, bytes) {
-            // Of a message in several frames, some may be there.
-            bytes.take_back(bytes.len() - before);
-            return Err(cause.error(payload));
-        }
-        self.back.payload += payload as u64;
+        let sender = &self.sender;
+        self.backlog
+            .append(sender.wire_len(wire), payload, pool, |out| {
+                append(sender, out)
+            })
+            .map_err(|cause| cause.error(payload))?;
         self.accept(payload);
         Ok(())
-    }
-
-    /// Sees to it that `wire` bytes fit behind all others.
-    fn make_room(&mut self, wire: usize, pool: &Mutex<Pool>) -> Result<(), OutOfMemory> {
-        let bytes = &self.back.bytes;
-        if bytes.len().saturating_add(wire) > CHUNK && !bytes.is_empty() {
-            self.middle.try_reserve(1).map_err(|_| OutOfMemory)?;
-            self.middle.push_back(std::mem::take(&mut self.back));
-        }
-        let bytes = &mut self.back.bytes;
-        if bytes.capacity() == 0 {
-            *bytes = pool.lock().take();
-        }
-        // A chunk for many small messages is taken as a whole; a large one gets what it needs.
-        let room = if self.middle.is_empty() || wire > CHUNK / 4 {
-            0
-        } else {
-            CHUNK
-        };
-        bytes.spare(wire.max(room.saturating_sub(bytes.len())))?;
-        Ok(())
-    }
-}
-
-/// Puts the memory of written chunks back.
-fn give_back<const N: usize>(pool: &Mutex<Pool>, written: [Chunk; N]) {
-    for Chunk { bytes, .. } in written {
-        if bytes.capacity() > 0 {
-            pool.lock().give(bytes);
-        }
     }
 }
 
@@ -461,6 +355,7 @@ fn give_back<const N: usize>(pool: &Mutex<Pool>, written: [Chunk; N]) {
 mod tests {
     use super::*;
     use crate::net::Stream;
+    use crate::reactor::backlog::SHARED;
 
     /// A server's, so that its frames show the payload.
     fn connected() -> Outbox {
@@ -480,7 +375,7 @@ mod tests {
     fn write(out: &mut Outbox, most: usize, pool: &Mutex<Pool>) -> Vec<u8> {
         let mut written = Vec::new();
         while out.prepare(pool) {
-            let front = std::mem::take(&mut out.front);
+            let front = std::mem::take(&mut out.backlog.front);
             let len = front.len().min(most);
             written.extend_from_slice(&front.wire()[..len]);
             let (before, payload) = (out.buffered, len as u64);

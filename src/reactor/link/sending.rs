@@ -221,7 +221,7 @@ impl Link {
             }
             return;
         }
-        if at_once || out.has_much() {
+        if at_once || out.backlog.is_long() {
             self.write_out(out, 1);
         } else if out.called {
             // In a burst: the I/O thread will take this one along.

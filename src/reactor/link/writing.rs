@@ -24,7 +24,7 @@ impl Link {
             let Some(transport) = out.transport.clone() else {
                 break;
             };
-            let mut front = std::mem::take(&mut out.front);
+            let mut front = std::mem::take(&mut out.backlog.front);
             let epoch = out.epoch;
             out.writing = true;
             out.unblocked = false;
@@ -49,7 +49,7 @@ impl Link {
             return;
         };
         out.accept(encoding.left());
-        let mut front = std::mem::take(&mut out.front);
+        let mut front = std::mem::take(&mut out.backlog.front);
         if front.bytes.capacity() < CHUNK {
             front.bytes = self.mailbox.buffers.lock().take();
         }
@@ -68,15 +68,15 @@ impl Link {
                 return;
             }
             self.note(out, front, result);
-            front = std::mem::take(&mut out.front);
+            front = std::mem::take(&mut out.backlog.front);
         }
         out.writing = false;
-        out.front = front;
+        out.backlog.front = front;
         let payload = encoding.left();
         let mut rest = Chunk::default();
         if !encoding.is_done()
-            && let Err(cause) =
-                encode(&mut encoding, usize::MAX, &mut rest).and_then(|()| Ok(out.put_first(rest)?))
+            && let Err(cause) = encode(&mut encoding, usize::MAX, &mut rest)
+                .and_then(|()| Ok(out.backlog.put_first(rest)?))
         {
             out.wishes.broken = Some(cause.error(payload));
         }
