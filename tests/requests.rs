@@ -3,12 +3,12 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use support::{PATIENCE, Seen, recorder};
+use support::{PATIENCE, Seen, recorder, wait_until};
 use wsabi::{Delivery, Event, Options, Request, Runtime, Server, Socket};
 
 const REQUEST: &str = "GET /a?b HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n\
@@ -122,4 +122,47 @@ fn a_client_whose_request_makes_the_application_panic_gets_status_500() {
         assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
         runtime.free();
     }
+}
+
+/// One turn hears at once of a client that comes and of another one's end, whose place is free by
+/// then: the end must not be taken for that of the client that comes.
+#[test]
+fn the_end_of_one_client_is_not_that_of_the_next() {
+    let runtime = Runtime::new(0, Delivery::Poll).unwrap();
+    let (sender, asked) = channel::<Request>();
+    let options = Options::new();
+    let server = Server::listen_asking(&runtime, "ws://127.0.0.1:0/", &options, move |request| {
+        let sender = sender.clone();
+        Arc::new(move |_: Event<'_>| sender.send(request.clone()).unwrap())
+    });
+    let server = server.unwrap();
+    let poll_until = |what, done: &mut dyn FnMut() -> bool| {
+        wait_until(what, || {
+            // One turn.
+            runtime.poll(usize::MAX, Some(Duration::ZERO)).unwrap();
+            done()
+        });
+    };
+    let accept = || {
+        let mut request = None;
+        poll_until("a request", &mut || {
+            request = asked.try_recv().ok();
+            request.is_some()
+        });
+        let (sender, seen) = channel();
+        let socket = request.unwrap().accept(None, |_| recorder(sender));
+        let socket = socket.expect("the client is there");
+        poll_until("OPEN", &mut || seen.try_recv() == Ok(Seen::Open));
+        socket
+    };
+    for _ in 0..20 {
+        let mut first = ask(&server);
+        let socket = accept();
+        // The next turn begins with it, and ends it.
+        socket.release();
+        let _second = ask(&server);
+        first.shutdown(Shutdown::Both).unwrap();
+        accept().release();
+    }
+    runtime.free();
 }

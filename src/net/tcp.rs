@@ -37,8 +37,8 @@ struct Attempt {
 pub enum Progress {
     /// No answer yet.
     Running,
-    /// Connected. The others are dropped.
-    Won(TcpStream),
+    /// Connected, by the attempt with this number. The others are dropped.
+    Won(TcpStream, u8),
     /// No address is left; the last one's error.
     Lost(SocketAddr, io::Error),
 }
@@ -116,7 +116,7 @@ impl Race {
             Ok(true) => {
                 let attempt = self.running.swap_remove(index);
                 log::debug!("connected to {}", attempt.address);
-                return Progress::Won(attempt.stream);
+                return Progress::Won(attempt.stream, id);
             }
             Err(error) => {
                 let attempt = self.running.swap_remove(index);
@@ -210,7 +210,7 @@ mod tests {
             poll.poll(&mut events, Some(Duration::from_millis(50)))
                 .unwrap();
             for event in &events {
-                if let Progress::Won(stream) = race.ready(event.token().0 as u8) {
+                if let Progress::Won(stream, _) = race.ready(event.token().0 as u8) {
                     assert_eq!(stream.peer_addr().unwrap(), good);
                     return;
                 }
@@ -240,7 +240,7 @@ mod tests {
         poll.poll(&mut events, Some(Duration::from_secs(20)))
             .unwrap();
         assert!(events.iter().any(|event| event.token() == mio::Token(0)));
-        let Progress::Won(stream) = race.ready(0) else {
+        let Progress::Won(stream, _) = race.ready(0) else {
             panic!("the connection was established");
         };
         let mut byte = [0];

@@ -119,8 +119,11 @@ impl Worker {
         let turn = self.mailbox.enter();
         let now = Instant::now();
         turn.set_now(now);
-        self.continue_unfinished(now);
+        let unfinished = std::mem::take(&mut self.unfinished);
+        // Before anything else: an event may be about a stream that would be closed by then, and
+        // another one in its place. None is put there while they are taken, either.
         self.take_events(now);
+        self.continue_unfinished(unfinished, now);
         self.take_commands(now);
         self.take_timers(now);
         !self.stopped
@@ -166,8 +169,7 @@ impl Worker {
         Some(timeout.map_or(until, |timeout| timeout.min(until)))
     }
 
-    fn continue_unfinished(&mut self, now: Instant) {
-        let mut unfinished = std::mem::take(&mut self.unfinished);
+    fn continue_unfinished(&mut self, mut unfinished: Vec<usize>, now: Instant) {
         // One that had an event in the last turn is there twice, and would be there once more after
         // each: whoever sends without end would get all the time.
         unfinished.sort_unstable();
@@ -332,11 +334,7 @@ impl Worker {
         };
         let live = LiveCount::enter(&self.live);
         let connection = Box::new(Connection::server(link, accepted, live, now));
-        if peer.is_current() {
-            self.adopt(connection, now);
-        } else {
-            peer.push(Command::Adopt(connection));
-        }
+        peer.push(Command::Adopt(connection));
     }
 
     fn remove_listeners(&mut self, which: impl Fn(u64) -> bool) {

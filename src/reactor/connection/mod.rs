@@ -37,6 +37,8 @@ pub struct Connection {
     side: Side,
     phase: Phase,
     transport: Option<Arc<Transport>>,
+    /// Which of the attempts it is, for events.
+    attempt: u8,
     /// TLS has ended, or failed, behind what was decrypted last.
     tls_ending: Option<tls::Ending>,
     /// Received bytes that cannot be used yet: an incomplete header or control frame, or what a
@@ -148,6 +150,7 @@ impl Connection {
             side,
             phase: Phase::Starting,
             transport: None,
+            attempt: 0,
             tls_ending: None,
             tail: Buffer::new(),
             held_back: false,
@@ -177,7 +180,7 @@ impl Connection {
                 let Some(stream) = accepted.stream.take() else {
                     return;
                 };
-                self.connected(stream, true, cx);
+                self.take_stream(stream, cx);
             }
         }
         self.attend(cx);
@@ -189,6 +192,10 @@ impl Connection {
             let progress = race.ready(attempt);
             self.race_on(progress, cx);
             return self.attend(cx);
+        }
+        if self.transport.is_none() || attempt != self.attempt {
+            // It came together with the one that had that attempt given up.
+            return;
         }
         if event.writable {
             self.link.writable();

@@ -83,7 +83,7 @@ impl Connection {
         #[cfg(unix)]
         if let Some(path) = way.url().unix() {
             return match mio::net::UnixStream::connect(path) {
-                Ok(stream) => self.connected(Stream::Unix(stream), true, cx),
+                Ok(stream) => self.take_stream(Stream::Unix(stream), cx),
                 Err(error) => {
                     let path = path.display();
                     let sentence = format!("connecting to {path} failed: {error}");
@@ -179,7 +179,10 @@ impl Connection {
         };
         match progress {
             Progress::Running => {}
-            Progress::Won(stream) => self.connected(Stream::Tcp(stream), false, cx),
+            Progress::Won(stream, attempt) => {
+                self.attempt = attempt;
+                self.connected(Stream::Tcp(stream), cx);
+            }
             Progress::Lost(address, error) => {
                 let sentence = format!("connecting to {address} failed: {error}");
                 self.give_up(Error::no_connection(sentence, &error));
@@ -187,12 +190,18 @@ impl Connection {
         }
     }
 
-    /// Bytes can flow.
-    pub(super) fn connected(&mut self, mut stream: Stream, register: bool, cx: &mut Context<'_>) {
-        if register && let Err(error) = stream.register(cx.registry, token(cx.slot, 0)) {
+    /// Takes a stream that nobody watches yet.
+    pub(super) fn take_stream(&mut self, mut stream: Stream, cx: &mut Context<'_>) {
+        self.attempt = 0;
+        if let Err(error) = stream.register(cx.registry, token(cx.slot, self.attempt)) {
             let sentence = format!("the system watches no further socket: {error}");
             return self.give_up(Error::Resource(sentence.into()));
         }
+        self.connected(stream, cx);
+    }
+
+    /// Bytes can flow.
+    fn connected(&mut self, stream: Stream, cx: &mut Context<'_>) {
         let transport = Arc::new(Transport::new(stream));
         {
             let mut facts = self.link.facts.lock();
