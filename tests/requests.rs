@@ -5,6 +5,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -124,6 +125,35 @@ fn a_client_whose_request_makes_the_application_panic_gets_status_500() {
     }
 }
 
+#[test]
+fn a_request_that_is_answered_before_it_is_told_of_is_not_told() {
+    for (threads, delivery) in [(1, Delivery::Threads), (0, Delivery::Poll)] {
+        let runtime = Runtime::new(threads, delivery).unwrap();
+        let options = Options::new();
+        let told = Arc::new(AtomicBool::new(false));
+        let is_told = Arc::clone(&told);
+        let server =
+            Server::listen_asking(&runtime, "ws://127.0.0.1:0/", &options, move |request| {
+                request.reject(403, "nobody").unwrap();
+                let told = Arc::clone(&told);
+                Arc::new(move |_: Event<'_>| told.store(true, Ordering::SeqCst))
+            });
+        let mut client = ask(&server.unwrap());
+        client.set_nonblocking(delivery == Delivery::Poll).unwrap();
+        let mut answer = Vec::new();
+        wait_until("the answer", || {
+            if delivery == Delivery::Poll {
+                runtime.poll(usize::MAX, Some(Duration::ZERO)).unwrap();
+            }
+            client.read_to_end(&mut answer).is_ok()
+        });
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        runtime.free();
+        assert!(!is_told.load(Ordering::SeqCst));
+    }
+}
+
 /// One turn hears at once of a client that comes and of another one's end, whose place is free by
 /// then: the end must not be taken for that of the client that comes.
 #[test]
@@ -156,7 +186,7 @@ fn the_end_of_one_client_is_not_that_of_the_next() {
         socket
     };
     for _ in 0..20 {
-        let mut first = ask(&server);
+        let first = ask(&server);
         let socket = accept();
         // The next turn begins with it, and ends it.
         socket.release();

@@ -65,6 +65,10 @@ impl Connection {
             handler: Some(Arc::clone(&handler)),
             deadline: limit.and_then(|it| now.checked_add(it)),
         }));
+        if request.check().is_err() {
+            // It was refused for want of a place where the application could find it.
+            return;
+        }
         let target = Payload::new(target.as_bytes()).unwrap_or(Payload::EMPTY);
         let event = Event::Request(target);
         if self.outlet.tell(&handler, &request.gate, &event).is_err() {
