@@ -3,6 +3,10 @@
 //!
 //! C programs use `include/wsabi.h`; Rust programs use the types below, which are what the C
 //! functions call.
+#![warn(
+    clippy::float_arithmetic,
+    reason = "handlers may leave their thread with floating point exceptions that trap"
+)]
 
 mod defects;
 mod delivery;

@@ -39,9 +39,8 @@ impl Retry {
         let cap = min.saturating_mul(doubled).min(max).max(min);
         // Without random bytes, the longest.
         let share = SysRng.try_next_u32().unwrap_or(u32::MAX);
-        let spread = (cap - min).as_secs_f64() * f64::from(share) / f64::from(u32::MAX);
-        let delay =
-            Duration::try_from_secs_f64(spread).map_or(cap, |it| cap.min(min.saturating_add(it)));
+        let spread = (cap - min).as_nanos() * u128::from(share) / u128::from(u32::MAX);
+        let delay = min + Duration::from_nanos_u128(spread);
         Some(delay.max(asked_for.unwrap_or_default()))
     }
 
