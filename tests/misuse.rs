@@ -23,6 +23,16 @@ fn handlers_may_act_on_each_others_sockets_and_block_only_their_own_thread() {
 }
 
 #[test]
+fn what_a_handler_changes_of_its_thread_disturbs_nothing() {
+    let program = directory("changes").join("program");
+    // The functions for floating point numbers are in a library of their own.
+    let flags = ["-std=c99", "-Wl,--no-as-needed", "-lm"];
+    let source = "tests/misuse/changes.c";
+    compile(compiler("CC", "cc"), &flags, source, &program);
+    programs::run_in_every_delivery(&program, |_| None);
+}
+
+#[test]
 fn what_leaves_a_handler_without_returning_has_a_defined_end() {
     let program = directory("escape").join("program");
     let flags = ["-std=c++11", "-x", "c++"];

@@ -57,7 +57,10 @@
 //! WSABI_ERR_STATE, its sockets tell nothing more, and it can only be freed,
 //! by the same thread, while another that frees it waits for ever. What the
 //! handler was lent stays lent. A handler that is slow holds up its socket,
-//! and the others that share its thread.
+//! and the others that share its thread. What a handler changes of its
+//! thread, such as errno, the signal mask, or how floating point numbers are
+//! rounded, disturbs nothing, and stays as it is: for the handlers that
+//! follow there, and for whoever polls.
 //!
 //! user_data: a pointer that the library hands to handlers and never reads.
 //! The function given to wsabi_options_on_release gets each one back, once.
