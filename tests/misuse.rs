@@ -33,6 +33,11 @@ fn what_a_handler_changes_of_its_thread_disturbs_nothing() {
 }
 
 #[test]
+fn a_log_handler_may_call_everything() {
+    run_in_every_delivery("logs");
+}
+
+#[test]
 fn what_leaves_a_handler_without_returning_has_a_defined_end() {
     let program = directory("escape").join("program");
     let flags = ["-std=c++11", "-x", "c++"];
