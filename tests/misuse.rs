@@ -43,23 +43,45 @@ fn what_leaves_a_handler_without_returning_has_a_defined_end() {
     let flags = ["-std=c++11", "-x", "c++"];
     let source = "tests/misuse/escape.c";
     compile(compiler("CXX", "c++"), &flags, source, &program);
+    // The last of them with how many threads of a runtime that is polled.
+    let on_its_threads: [&[&str]; _] = [
+        &["handler"],
+        &["release"],
+        &["request"],
+        &["log"],
+        &["start"],
+        &["stop"],
+        &["ready", "1"],
+        &["release", "1"],
+        &["log", "1"],
+    ];
+    let on_those_of_whoever_polls: [&[&str]; _] = [
+        &["handler", "0"],
+        &["handler", "1"],
+        &["request", "0"],
+        &["request", "1"],
+        &["release", "0"],
+        &["log", "0"],
+    ];
     for way_out in ["exception", "pthread_exit"] {
-        for place in ["handler", "release", "log", "start", "stop"] {
-            let outcome = Running::start(&program, &[way_out, place]).finish();
+        for place in on_its_threads.iter().chain(&on_those_of_whoever_polls) {
+            let arguments = [&[way_out], *place].concat();
+            let outcome = Running::start(&program, &arguments).finish();
             let ends_as_said = outcome.status.contains("signal: 6")
                 && outcome
                     .errors
                     .contains("wsabi: a function of the application");
             let report = format!("{}:\n{}", outcome.status, outcome.errors);
-            assert!(ends_as_said, "{way_out} from {place}: {report}");
+            assert!(ends_as_said, "{arguments:?}: {report}");
         }
     }
     if is_instrumented() {
         eprintln!("skipped: what a longjmp leaves behind is lost, and counted as a leak");
         return;
     }
-    for threads in ["0", "1"] {
-        Running::start(&program, &["longjmp", threads])
+    for place in on_those_of_whoever_polls {
+        println!("longjmp {place:?}");
+        Running::start(&program, &[&["longjmp"], place].concat())
             .finish()
             .expect_success();
     }
