@@ -93,6 +93,11 @@ fn the_process_can_end_in_every_way_at_any_time() {
 }
 
 #[test]
+fn runtimes_can_be_freed_at_any_time_and_made_anew_over_and_over() {
+    run_counting_memory("rebuild");
+}
+
+#[test]
 fn the_library_can_be_loaded_and_unloaded_over_and_over() {
     let program = directory("reload").join("program");
     let flags = ["-std=c99", "-ldl"];
@@ -191,6 +196,16 @@ fn no_program_is_left_out() {
 /// Compiles and runs tests/misuse/`name`.c, which has to succeed.
 fn run(name: &str) {
     programs::run(&format!("tests/misuse/{name}.c"), &directory(name), &[]);
+}
+
+/// The same, as tests/misuse/heap.h needs it.
+fn run_counting_memory(name: &str) {
+    let program = directory(name).join("program");
+    compile_c(&format!("tests/misuse/{name}.c"), &program);
+    let without_caches = [("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")];
+    Running::start_with(&program, &[], &without_caches)
+        .finish()
+        .expect_success();
 }
 
 /// The same in every way to deliver.
