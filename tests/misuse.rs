@@ -3,6 +3,7 @@
 
 mod programs;
 
+use std::path::PathBuf;
 use std::{env, fs};
 
 use programs::{Running, compile, compile_alone, compile_c, compiler, directory, library, root};
@@ -39,10 +40,7 @@ fn a_log_handler_may_call_everything() {
 
 #[test]
 fn what_leaves_a_handler_without_returning_has_a_defined_end() {
-    let program = directory("escape").join("program");
-    let flags = ["-std=c++11", "-x", "c++"];
-    let source = "tests/misuse/escape.c";
-    compile(compiler("CXX", "c++"), &flags, source, &program);
+    let program = compile_as_cpp("escape");
     // The last of them with how many threads of a runtime that is polled.
     let on_its_threads: [&[&str]; _] = [
         &["handler"],
@@ -89,7 +87,8 @@ fn what_leaves_a_handler_without_returning_has_a_defined_end() {
 
 #[test]
 fn the_process_can_end_in_every_way_at_any_time() {
-    run("exits");
+    let program = compile_as_cpp("exits");
+    Running::start(&program, &[]).finish().expect_success();
 }
 
 #[test]
@@ -196,6 +195,15 @@ fn no_program_is_left_out() {
 /// Compiles and runs tests/misuse/`name`.c, which has to succeed.
 fn run(name: &str) {
     programs::run(&format!("tests/misuse/{name}.c"), &directory(name), &[]);
+}
+
+/// Compiles one that is of C++.
+fn compile_as_cpp(name: &str) -> PathBuf {
+    let program = directory(name).join("program");
+    let flags = ["-std=c++11", "-x", "c++"];
+    let source = format!("tests/misuse/{name}.c");
+    compile(compiler("CXX", "c++"), &flags, &source, &program);
+    program
 }
 
 /// The same, as tests/misuse/heap.h needs it.
