@@ -1,5 +1,5 @@
 //! How the library starts threads: every signal blocked, so that the host's handlers run on the
-//! host's threads; the host's hooks first and last; no panic comes out.
+//! host's threads; a stack of a known size; the host's hooks first and last; no panic comes out.
 #![cfg_attr(
     unix,
     expect(unsafe_code, reason = "signal masks have no safe interface in std")
@@ -44,13 +44,17 @@ pub fn spawn_bare(name: &str, body: impl FnOnce() + Send + 'static) -> io::Resul
     start(name, (None, None), body)
 }
 
+/// Whatever limit the process or its environment has: handlers rely on it.
+const STACK: usize = 2 << 20;
+
 fn start(
     name: &str,
     (start, stop): Hooks,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let _mask = signals::BlockAll::new();
-    Builder::new().name(name.to_owned()).spawn(move || {
+    let builder = Builder::new().name(name.to_owned()).stack_size(STACK);
+    builder.spawn(move || {
         if let Some(start) = start {
             start();
         }

@@ -133,6 +133,15 @@ fn two_copies_of_the_library_live_side_by_side() {
 }
 
 #[test]
+fn threads_with_small_stacks_can_call_everything() {
+    if is_instrumented() {
+        eprintln!("skipped: what watches the program uses its stacks");
+        return;
+    }
+    run("stack");
+}
+
+#[test]
 fn whatever_the_system_refuses_becomes_a_status_or_an_event() {
     run("faults");
 }

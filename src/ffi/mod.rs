@@ -22,7 +22,9 @@
 //!
 //! Threads: every function may be called on any thread, at any time, also
 //! inside a handler. Nothing waits, unless its text says so. No lock of the
-//! library is held while code of the application runs.
+//! library is held while code of the application runs. A thread that calls
+//! needs a stack of 128 KiB, besides what its own functions and handlers
+//! use. Threads of the library have one of 2 MiB, and block every signal.
 //!
 //! Handles: runtimes, options, sockets, servers and requests are numbers,
 //! not addresses. They are never 0 and have at most 53 bits, so that they

@@ -224,7 +224,7 @@ typedef struct living {
     uint64_t handles[KINDS];
 } living;
 
-static void living_init(living *self)
+static inline void living_init(living *self)
 {
     pair *it = &self->pair;
     wsabi_options options;
@@ -250,7 +250,7 @@ static void living_init(living *self)
 }
 
 /* Nothing has happened to them. */
-static void living_end(living *self)
+static inline void living_end(living *self)
 {
     CHECK_EVENTS(&self->pair.at_client, "O");
     CHECK_EVENTS(&self->pair.at_server, "O");
