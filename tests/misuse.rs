@@ -15,12 +15,12 @@ fn sockets_keep_their_promises_while_sixteen_threads_do_anything() {
 
 #[test]
 fn a_connection_can_be_ended_at_every_stage_of_its_life() {
-    run("ends");
+    run_in_every_delivery("ends");
 }
 
 #[test]
 fn handlers_may_act_on_each_others_sockets_and_block_only_their_own_thread() {
-    run("handlers");
+    run_in_every_delivery("handlers");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_descriptor_that_the_application_closes_by_mistake_ends_its_connection_only(
 
 #[test]
 fn thousands_of_connections_leave_nothing_behind() {
-    run("churn");
+    run_in_every_delivery("churn");
 }
 
 #[test]

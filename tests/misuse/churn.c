@@ -24,6 +24,8 @@ static counts clients = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0,
 static void count_event(const wsabi_event *event, void *user_data)
 {
     counts *self = (counts *)user_data;
+    if (self == NULL)
+        return; /* that of the server, whose events are taken out as well */
     pthread_mutex_lock(&self->mutex);
     self->opens += event->kind == WSABI_EVENT_OPEN;
     self->closes += event->kind == WSABI_EVENT_CLOSE;
@@ -115,7 +117,8 @@ int main(void)
     CHECK_OK(wsabi_options_new(&options));
     CHECK_OK(wsabi_options_on_event(options, 0, count_event));
     CHECK_OK(wsabi_options_on_release(options, count_release));
-    CHECK_OK(wsabi_runtime_new(2, WSABI_DELIVER_ON_THREADS, &runtime));
+    handle_taken = count_event;
+    runtime = new_runtime_of(2);
     CHECK_OK(wsabi_server_listen(runtime, "ws://127.0.0.1:0/", WSABI_NUL_TERMINATED,
                                  server_options, NULL, &server));
     snprintf(url, sizeof url, "ws://127.0.0.1:%d/", wsabi_server_port(server));

@@ -159,11 +159,12 @@ static int fill_queue(int listener, int fillers[2])
     return ntohs(address.sin_port);
 }
 
-/* No event has come but those of the stage; with `told`, ERROR and CLOSE as well. */
+/* No event has come but those of the stage; with `told`, ERROR and CLOSE as well, unless they would
+ * have to be polled from a runtime that is no more. */
 static void check_told(const stage *self, recorder *client, int told)
 {
     char expected[16];
-    snprintf(expected, sizeof expected, "%s%s", self->events, told ? "EC" : "");
+    snprintf(expected, sizeof expected, "%s%s", self->events, told && !is_polled() ? "EC" : "");
     CHECK_EVENTS(client, expected);
 }
 
@@ -271,7 +272,7 @@ static void *free_the_runtime(void *argument)
 {
     pair *it = (pair *)argument;
     CHECK_OK(wsabi_runtime_free(it->runtime));
-    CHECK(count_events(&it->at_client, WSABI_EVENT_CLOSE) == 1);
+    CHECK(count_events(&it->at_client, WSABI_EVENT_CLOSE) == (is_polled() ? 0 : 1));
     it->runtime = 0;
     return NULL;
 }
@@ -291,7 +292,7 @@ static void freeing_a_runtime_waits_for_a_handler_on_another_thread(void)
     let_return(&held);
     CHECK(pthread_join(thread, NULL) == 0);
     wait_for_releases(&it.at_client, 1);
-    CHECK_EVENTS(&it.at_client, "OMEC");
+    CHECK_EVENTS(&it.at_client, is_polled() ? "OM" : "OMEC");
     pair_free(&it);
 }
 
@@ -308,7 +309,7 @@ static void freeing_a_runtime_ends_hundreds_of_connections_at_once(void)
 {
     enum { CLIENTS = 300, THREADS = 4 };
     const size_t count = (size_t)repetitions(CLIENTS);
-    wsabi_runtime runtime = 0;
+    wsabi_runtime runtime = new_runtime_of(2);
     pthread_t threads[THREADS];
     int64_t began;
     size_t i;
@@ -316,7 +317,6 @@ static void freeing_a_runtime_ends_hundreds_of_connections_at_once(void)
     pair it;
     pair_init(&it);
     it.at_client.handed_over = (int)count;
-    CHECK_OK(wsabi_runtime_new(2, WSABI_DELIVER_ON_THREADS, &runtime));
     it.server = listen_on_loopback(it.runtime, it.server_options, &it.at_server);
     for (i = 0; i < count; i++)
         it.client = connect_to_port(runtime, wsabi_server_port(it.server), it.client_options,
@@ -332,7 +332,7 @@ static void freeing_a_runtime_ends_hundreds_of_connections_at_once(void)
     }
     CHECK(freed == 1);
     CHECK(now_ms() - began <= 10 * SOON_MS);
-    CHECK(count_events(&it.at_client, WSABI_EVENT_CLOSE) == count);
+    CHECK(count_events(&it.at_client, WSABI_EVENT_CLOSE) == (is_polled() ? 0 : count));
     wait_for_releases(&it.at_client, (int)count);
     pair_free(&it);
 }
@@ -359,7 +359,9 @@ int main(void)
     }
     circumstance = "";
     releasing_does_not_wait_for_a_handler_on_another_thread();
-    freeing_a_runtime_waits_for_a_handler_on_another_thread();
+    /* Of a handler that the test calls itself, the library knows nothing. */
+    if (delivery() != BY_NEXT_EVENTS)
+        freeing_a_runtime_waits_for_a_handler_on_another_thread();
     freeing_a_runtime_ends_hundreds_of_connections_at_once();
     wait_for_nothing_left(descriptors, threads);
     return 0;
