@@ -143,7 +143,7 @@ fn threads_with_small_stacks_can_call_everything() {
 
 #[test]
 fn whatever_the_system_refuses_becomes_a_status_or_an_event() {
-    run("faults");
+    run_in_every_delivery("faults");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn memory_that_is_refused_causes_a_status_an_event_or_a_sentence() {
         eprintln!("skipped: what watches the program allocates in its place");
         return;
     }
-    run("memory");
+    run_in_every_delivery("memory");
 }
 
 #[test]

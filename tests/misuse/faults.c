@@ -229,7 +229,7 @@ int main(void)
         scheme = schemes[i % COUNT_OF(schemes)];
         failing = faults[j].function;
         fails_with = faults[j].error;
-        for (at = 0; refuse(at, 1); at += is_long() ? 1 : slowness()) {
+        for (at = 0; refuse(at, 1); at += is_long() ? 1 : slowness() * job_sampling()) {
             count++;
             if (faults[j].is_lasting && (at < 2 || is_long()))
                 refuse(at, 1 << 30);
