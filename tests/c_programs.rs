@@ -73,6 +73,11 @@ fn limits_and_flow_control_hold() {
 }
 
 #[test]
+fn drain_comes_when_the_amount_of_unsent_bytes_says_so() {
+    run("drain");
+}
+
+#[test]
 fn compression_shrinks_what_goes_over_the_wire_and_nothing_else() {
     run("compression");
 }
