@@ -56,15 +56,20 @@ fn start(
     let builder = Builder::new().name(name.to_owned()).stack_size(STACK);
     builder.spawn(move || {
         if let Some(start) = start {
-            start();
+            contain("the application panicked where a thread started", &*start);
         }
-        if catch_unwind(AssertUnwindSafe(body)).is_err() {
-            log::error!("a thread of the library ended by a panic");
-        }
+        contain("a thread of the library ended by a panic", body);
         if let Some(stop) = stop {
-            stop();
+            contain("the application panicked where a thread ended", &*stop);
         }
     })
+}
+
+/// Runs `act`. If it panics, the log has `sentence`.
+fn contain(sentence: &str, act: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(act)).is_err() {
+        log::error!("{sentence}");
+    }
 }
 
 #[cfg(unix)]
@@ -126,5 +131,25 @@ mod tests {
             .unwrap()
             .join()
             .unwrap();
+    }
+
+    #[test]
+    fn hooks_that_panic_take_neither_each_other_nor_the_thread_down() {
+        let (sender, steps) = std::sync::mpsc::channel();
+        let hook = |step: &'static str| -> Option<Hook> {
+            let sender = sender.clone();
+            Some(Arc::new(move || {
+                sender.send(step).unwrap();
+                panic!("on purpose");
+            }))
+        };
+        let body = {
+            let sender = sender.clone();
+            move || sender.send("body").unwrap()
+        };
+        let thread = start("panics", (hook("start"), hook("stop")), body).unwrap();
+        thread.join().unwrap();
+        drop(sender);
+        assert_eq!(steps.iter().collect::<Vec<_>>(), ["start", "body", "stop"]);
     }
 }
