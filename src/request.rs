@@ -23,14 +23,14 @@ impl Request {
     }
 
     /// Path and query.
-    pub fn target(&self) -> String {
-        self.request.upgrade.target().into_owned()
+    pub fn target(&self) -> Cow<'_, str> {
+        self.request.upgrade.target()
     }
 
     /// A header field, its lines joined by commas. Host is the one that the client means: that of
     /// the target, where it is a URL.
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.request.header(name).map(Cow::into_owned)
+    pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.request.header(name)
     }
 
     /// The client's address and port, or what is known of it.

@@ -255,17 +255,23 @@ impl Socket {
 
     /// Something known of the socket; empty where it is not known.
     pub fn fact(&self, fact: Fact) -> String {
+        self.with_fact(fact, str::to_owned)
+    }
+
+    /// The same for one who has room for it already: it can be long.
+    pub(crate) fn with_fact<T>(&self, fact: Fact, read: impl FnOnce(&str) -> T) -> T {
         let facts = self.link.facts.lock();
-        match fact {
-            Fact::Url => facts.url.to_string(),
-            Fact::Subprotocol => facts.subprotocol.to_string(),
-            Fact::Extensions => facts.extensions.to_string(),
-            Fact::PeerAddress => facts.peer_address.to_string(),
-            Fact::LocalAddress => facts.local_address.to_string(),
-            Fact::TlsVersion => facts.tls_version.to_owned(),
-            Fact::TlsCipher => facts.tls_cipher.to_owned(),
-            Fact::ResponseBody => String::from_utf8_lossy(&facts.response_body).into_owned(),
-        }
+        let text = match fact {
+            Fact::Url => &*facts.url,
+            Fact::Subprotocol => &facts.subprotocol,
+            Fact::Extensions => &facts.extensions,
+            Fact::PeerAddress => &facts.peer_address,
+            Fact::LocalAddress => &facts.local_address,
+            Fact::TlsVersion => facts.tls_version,
+            Fact::TlsCipher => facts.tls_cipher,
+            Fact::ResponseBody => &String::from_utf8_lossy(&facts.response_body),
+        };
+        read(text)
     }
 
     /// The status of the server's answer; 0 before it, and for a server's socket.
@@ -280,9 +286,18 @@ impl Socket {
 
     /// A header field of the server's answer.
     pub fn response_header(&self, name: &str) -> Result<Option<String>> {
+        self.with_response_header(name, |value| value.map(str::to_owned))
+    }
+
+    /// The same for one who has room for it already: it can be long.
+    pub(crate) fn with_response_header<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(Option<&str>) -> T,
+    ) -> Result<T> {
         let facts = self.link.facts.lock();
         match &facts.response {
-            Some(head) => Ok(head.field(name).map(std::borrow::Cow::into_owned)),
+            Some(head) => Ok(read(head.field(name).as_deref())),
             None => Err(Error::State("the socket has no response".into())),
         }
     }

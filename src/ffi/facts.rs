@@ -109,7 +109,8 @@ pub unsafe extern "C" fn wsabi_socket_fact(
             WSABI_FACT_RESPONSE_BODY => Fact::ResponseBody,
             _ => return Err(input::argument(format!("there is no fact {fact}"))),
         };
-        Ok(room.fill(&find_socket(socket)?.socket.fact(fact)))
+        let entry = find_socket(socket)?;
+        Ok(entry.socket.with_fact(fact, |text| room.fill(text)))
     })
 }
 
@@ -144,8 +145,9 @@ pub unsafe extern "C" fn wsabi_socket_response_header(
         let room = unsafe { Room::new(buf, cap) }?;
         // SAFETY: as above.
         let name = unsafe { input::setting("name", name, len) }?;
-        let value = find_socket(socket)?.socket.response_header(name)?;
-        Ok(room.fill(value.as_deref().unwrap_or_default()))
+        let entry = find_socket(socket)?;
+        let fill = |value: Option<&str>| room.fill(value.unwrap_or_default());
+        entry.socket.with_response_header(name, fill)
     })
 }
 

@@ -78,7 +78,8 @@ pub unsafe extern "C" fn wsabi_request_header(
         let room = unsafe { Room::new(buf, cap) }?;
         // SAFETY: as above.
         let name = unsafe { input::setting("name", name, len) }?;
-        let value = find_request(request)?.request.header(name);
+        let entry = find_request(request)?;
+        let value = entry.request.header(name);
         Ok(room.fill(value.as_deref().unwrap_or_default()))
     })
 }
