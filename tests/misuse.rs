@@ -170,6 +170,15 @@ fn a_message_that_finds_no_memory_to_wait_in_fails_its_connection() {
 }
 
 #[test]
+fn large_memory_that_is_refused_ends_no_process() {
+    if is_instrumented() {
+        eprintln!("skipped: what watches the program allocates in its place");
+        return;
+    }
+    run_in_every_delivery("large");
+}
+
+#[test]
 fn descriptors_can_be_used_up_and_given_back() {
     run("descriptors");
 }
