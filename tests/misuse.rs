@@ -34,11 +34,6 @@ fn what_a_handler_changes_of_its_thread_disturbs_nothing() {
 }
 
 #[test]
-fn a_log_handler_may_call_everything() {
-    run_in_every_delivery("logs");
-}
-
-#[test]
 fn what_leaves_a_handler_without_returning_has_a_defined_end() {
     let program = compile_as_cpp("escape");
     // The last of them with how many threads of a runtime that is polled.

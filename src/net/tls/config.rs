@@ -150,9 +150,6 @@ impl Config {
     /// `is_client_ready`.
     pub fn client(&self, peer: Peer) -> Result<Arc<ClientConfig>> {
         let once = self.built.client(peer);
-        if !self.verify && !once.is_made() {
-            log::warn!("TLS certificates are not verified: anyone may pose as the server");
-        }
         once.get_or_make(|| self.build_client(peer))
     }
 
@@ -212,6 +209,7 @@ impl Config {
         let chain = if self.verify {
             Some(self.authorities.verifier()?)
         } else {
+            log::warn!("TLS certificates are not verified: anyone may pose as the server");
             None
         };
         let pins = match peer {
