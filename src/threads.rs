@@ -80,7 +80,8 @@ mod signals {
     /// Blocks every signal of this thread while it lives. A thread started meanwhile inherits
     /// that for good: there is no moment at which a signal could reach it.
     pub struct BlockAll {
-        before: libc::sigset_t,
+        /// None: a sandbox refuses to block any.
+        before: Option<libc::sigset_t>,
     }
 
     impl BlockAll {
@@ -88,12 +89,13 @@ mod signals {
             let mut all = MaybeUninit::uninit();
             let mut before = MaybeUninit::uninit();
             // SAFETY: both sets are written before they are read: sigfillset cannot fail for a
-            // valid pointer, pthread_sigmask cannot fail for SIG_SETMASK.
+            // valid pointer, and pthread_sigmask has not failed if it gives 0.
             unsafe {
                 libc::sigfillset(all.as_mut_ptr());
-                libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+                let status =
+                    libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
                 Self {
-                    before: before.assume_init(),
+                    before: (status == 0).then(|| before.assume_init()),
                 }
             }
         }
@@ -101,10 +103,10 @@ mod signals {
 
     impl Drop for BlockAll {
         fn drop(&mut self) {
-            // SAFETY: `before` was filled in by pthread_sigmask.
-            unsafe {
-                libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut())
-            };
+            if let Some(before) = &self.before {
+                // SAFETY: `before` was filled in by pthread_sigmask.
+                unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, ptr::null_mut()) };
+            }
         }
     }
 }
