@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rand::TryRng;
+use rand::rngs::SysRng;
+
 use crate::delivery::Handler;
 use crate::error::{Error, Result};
 use crate::net::{Accepting, Host, Listening, Url};
@@ -119,6 +122,7 @@ impl Bound {
     fn open(runtime: &Runtime, url: &str, options: &Options, welcome: Welcome) -> Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let url = Url::parse(url)?;
+        check_randomness()?;
         let settings = Arc::clone(options.settings());
         let (scheme, tls) = if url.is_secure() {
             ("wss", Some(settings.tls.server()?))
@@ -153,6 +157,15 @@ impl Bound {
             worker,
         })
     }
+}
+
+/// The tables of a server's topics are hashed with random bytes, and making them panics where the
+/// system has none.
+fn check_randomness() -> Result<()> {
+    SysRng
+        .try_next_u32()
+        .map_err(|error| Error::Resource(format!("system gave no random bytes: {error}").into()))?;
+    Ok(())
 }
 
 fn bind(url: &Url, listening: Listening) -> io::Result<Accepting> {
