@@ -1,6 +1,7 @@
 //! What an application can do wrong, or all at once, and what the system can refuse: C programs
 //! (tests/misuse), one subject each.
 
+mod missing;
 mod programs;
 
 use std::path::PathBuf;
@@ -144,6 +145,21 @@ fn whatever_the_system_refuses_becomes_a_status_or_an_event() {
 #[test]
 fn what_cannot_be_masked_is_not_sent() {
     run("randomness");
+}
+
+#[test]
+fn a_system_that_has_little_is_told_of() {
+    if is_instrumented() {
+        eprintln!("skipped: what watches the program makes system calls in its place");
+        return;
+    }
+    let program = directory("bare").join("program");
+    compile_c("tests/misuse/bare.c", &program);
+    let outcome = Running::start(&program, &[]).finish();
+    outcome.expect_success();
+    for line in outcome.output.lines() {
+        missing::skip(line);
+    }
 }
 
 #[test]
