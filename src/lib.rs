@@ -19,6 +19,7 @@ mod net;
 mod options;
 mod proto;
 mod reactor;
+mod records;
 mod request;
 mod runtime;
 mod server;

@@ -38,6 +38,11 @@ fn everything_can_be_called_inside_every_handler() {
 }
 
 #[test]
+fn everything_can_be_called_inside_other_functions_of_the_application() {
+    run("callbacks");
+}
+
+#[test]
 fn handlers_that_end_each_others_runtimes_do_not_wait_for_each_other() {
     run("circle");
 }

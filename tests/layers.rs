@@ -20,7 +20,7 @@ const LAYERS: [(&str, u32); 10] = [
 /// Modules of the same rank that may know each other.
 const PEERS: u32 = 3;
 /// What every layer may use, and uses nothing itself.
-const FOR_ALL: [&str; 4] = ["defects", "error", "sync", "threads"];
+const FOR_ALL: [&str; 5] = ["defects", "error", "records", "sync", "threads"];
 
 #[test]
 fn arrows_point_down_only() {

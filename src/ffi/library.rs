@@ -9,7 +9,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use crate::error::{Error, Result};
 use crate::ffi::guard::guard;
 use crate::ffi::{foreign, input, process};
-use crate::runtime;
+use crate::{records, runtime};
 
 /// The version of the binary interface that this header describes. It
 /// changes only when programs must be compiled anew.
@@ -192,6 +192,9 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
+        if records::keep(record) {
+            return;
+        }
         let Some(process) = process::latest().filter(|process| !process.is_inherited()) else {
             return;
         };

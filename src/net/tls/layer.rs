@@ -1,6 +1,6 @@
 //! TLS on a stream, and TLS inside of TLS: to a server behind a proxy that wants TLS itself. The
 //! half that reads and the half that writes share the sessions, each of which is locked only while
-//! rustls works.
+//! rustls works. What rustls logs then is logged afterwards.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use rustls::{Error, ProtocolVersion, SupportedCipherSuite};
 
 use super::session::{GAP, Opened, Session};
 use crate::proto::Buffer;
+use crate::records;
 
 /// One TLS connection on a stream, or on the layer around it.
 pub struct Layer {
@@ -84,11 +85,7 @@ impl Layer {
         if let Some(inner) = self.inner.get() {
             inner.seal(bytes, spare)?;
         }
-        {
-            let mut session = self.session.lock();
-            session.seal(bytes.bytes(), spare)?;
-            self.has_outgoing.store(false, Ordering::Release);
-        }
+        self.with_session(|session| session.seal(bytes.bytes(), spare))?;
         std::mem::swap(bytes, spare);
         spare.clear();
         Ok(())
@@ -108,10 +105,12 @@ impl Layer {
     }
 
     fn with_session<T>(&self, act: impl FnOnce(&mut Session) -> T) -> T {
-        let mut session = self.session.lock();
-        let result = act(&mut session);
-        let has_outgoing = session.has_outgoing();
-        self.has_outgoing.store(has_outgoing, Ordering::Release);
-        result
+        records::hold(|| {
+            let mut session = self.session.lock();
+            let result = act(&mut session);
+            let has_outgoing = session.has_outgoing();
+            self.has_outgoing.store(has_outgoing, Ordering::Release);
+            result
+        })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use crate::error::Result;
+use crate::records;
 
 /// Keeps what was made; a failure is not kept.
 pub struct Once<T> {
@@ -19,12 +20,14 @@ impl<T> Once<T> {
         if let Some(value) = self.value.get() {
             return Ok(value.clone());
         }
-        let _making = self.making.lock();
-        if let Some(value) = self.value.get() {
-            return Ok(value.clone());
-        }
-        let value = Arc::new(make()?);
-        Ok(self.value.get_or_init(|| value).clone())
+        records::hold(|| {
+            let _making = self.making.lock();
+            if let Some(value) = self.value.get() {
+                return Ok(value.clone());
+            }
+            let value = Arc::new(make()?);
+            Ok(self.value.get_or_init(|| value).clone())
+        })
     }
 
     /// Whether the value is there. Never waits.

@@ -1,0 +1,197 @@
+/* Calls from inside the functions of the application that are no handlers of a socket. */
+#include "pair.h"
+
+#include "certificate.h"
+
+#include <dlfcn.h>
+#include <sys/socket.h>
+
+/* It is declared only for those who ask for all of GNU. */
+#ifndef RTLD_NEXT
+#define RTLD_NEXT ((void *)-1L)
+#endif
+
+/* What the library reads next in place of what there is: a record of TLS that has no place there, of
+ * which rustls complains to the log. */
+static int is_interrupted;
+
+ssize_t recv(int fd, void *data, size_t len, int flags)
+{
+    static const char record[] = "\x14\x03\x03\0\x01\x01";
+    ssize_t (*real)(int, void *, size_t, int);
+    void *found;
+    if (len >= sizeof record && __atomic_exchange_n(&is_interrupted, 0, __ATOMIC_SEQ_CST)) {
+        memcpy(data, record, sizeof record - 1);
+        return sizeof record - 1;
+    }
+    found = dlsym(RTLD_NEXT, "recv");
+    CHECK(found != NULL);
+    memcpy(&real, &found, sizeof real);
+    return real(fd, data, len, flags);
+}
+
+/* What the functions call into, of which any may have ended or not begun; 0: nothing yet. */
+static struct {
+    wsabi_runtime runtime;
+    wsabi_server server;
+    wsabi_socket sockets[2];
+    unsigned calls;
+} targets;
+
+/* What may come of a call on a handle that others use and end. */
+static int is_fair(int32_t status)
+{
+    return status >= 0 || status == WSABI_ERR_HANDLE || status == WSABI_ERR_STATE ||
+           status == WSABI_ERR_CLOSED || status == WSABI_ERR_BUFFER_FULL;
+}
+
+/* Calls of every part of the library. */
+static void call_everything(void)
+{
+    wsabi_options options = 0;
+    wsabi_stats stats;
+    char text[64];
+    size_t i;
+    stats.size = sizeof stats;
+    for (i = 0; i < COUNT_OF(targets.sockets); i++) {
+        wsabi_socket socket = __atomic_load_n(&targets.sockets[i], __ATOMIC_SEQ_CST);
+        CHECK(is_fair(wsabi_socket_send_text(socket, "from inside", WSABI_NUL_TERMINATED)));
+        CHECK(is_fair(wsabi_socket_ping(socket, "inside", 6)));
+        CHECK(is_fair(wsabi_socket_stats(socket, &stats)));
+        CHECK(is_fair((int32_t)wsabi_socket_fact(socket, WSABI_FACT_TLS_VERSION, text,
+                                                 sizeof text)));
+        CHECK(is_fair(wsabi_socket_pause(socket)));
+        CHECK(is_fair(wsabi_socket_resume(socket)));
+    }
+    CHECK(is_fair((int32_t)wsabi_server_publish(
+        __atomic_load_n(&targets.server, __ATOMIC_SEQ_CST), NULL, 0, WSABI_TEXT, "inside", 6)));
+    CHECK(is_fair(wsabi_runtime_wake(__atomic_load_n(&targets.runtime, __ATOMIC_SEQ_CST))));
+    CHECK_OK(wsabi_options_new(&options));
+    CHECK_OK(wsabi_options_free(options));
+    __atomic_fetch_add(&targets.calls, 1, __ATOMIC_SEQ_CST);
+}
+
+static void set_target(uint64_t *target, uint64_t handle)
+{
+    __atomic_store_n(target, handle, __ATOMIC_SEQ_CST);
+}
+
+/* Connects, over ws or wss, and sets the targets. */
+static void begin(pair *it, const char *scheme)
+{
+    char url[64];
+    pair_init(it);
+    set_target(&targets.runtime, it->runtime);
+    CHECK_OK(wsabi_options_set_tls_identity(it->server_options, cert_pem, WSABI_NUL_TERMINATED,
+                                            key_pem, WSABI_NUL_TERMINATED));
+    CHECK_OK(wsabi_options_set_tls_ca(it->client_options, cert_pem, WSABI_NUL_TERMINATED));
+    CHECK_OK(wsabi_options_set_tls_server_name(it->client_options, "localhost", 9));
+    snprintf(url, sizeof url, "%s://127.0.0.1:0/", scheme);
+    CHECK_OK(wsabi_server_listen(it->runtime, url, WSABI_NUL_TERMINATED, it->server_options,
+                                 &it->at_server, &it->server));
+    set_target(&targets.server, it->server);
+    snprintf(url, sizeof url, "%s://127.0.0.1:%d/", scheme, (int)wsabi_server_port(it->server));
+    CHECK_OK(wsabi_socket_connect(it->runtime, url, WSABI_NUL_TERMINATED, it->client_options,
+                                  &it->at_client, &it->client));
+    set_target(&targets.sockets[0], it->client);
+    wait_for_open(&it->at_client);
+    set_target(&targets.sockets[1], accepted(it));
+}
+
+static void end(pair *it)
+{
+    CHECK_OK(wsabi_socket_close(it->client, 1000, "", 0));
+    wait_for_close(&it->at_client);
+    wait_for_close(&it->at_server);
+    pair_free(it);
+    set_target(&targets.sockets[0], 0);
+    set_target(&targets.sockets[1], 0);
+    set_target(&targets.server, 0);
+    set_target(&targets.runtime, 0);
+}
+
+static void log_and_call(int32_t level, const char *target, const char *message, size_t len,
+                         void *user_data)
+{
+    (void)level;
+    (void)target;
+    (void)user_data;
+    CHECK(strlen(message) == len);
+    call_everything();
+}
+
+static void a_log_handler_can_call_everything(void)
+{
+    static const char *const schemes[] = {"ws", "wss"};
+    size_t i;
+    for (i = 0; i < COUNT_OF(schemes); i++) {
+        pair it;
+        targets.calls = 0;
+        CHECK_OK(wsabi_set_log_handler(5, log_and_call, NULL));
+        begin(&it, schemes[i]);
+        CHECK_OK(wsabi_socket_send_text(it.client, "hello", 5));
+        wait_for_message(&it.at_server, 1);
+        end(&it);
+        CHECK_OK(wsabi_set_log_handler(0, NULL, NULL));
+        CHECK(targets.calls > 0);
+    }
+}
+
+/* Nothing but its mutex and what waits with it are used. */
+static recorder meeting;
+static int is_logging, is_sent;
+
+static void tell(int *what)
+{
+    pthread_mutex_lock(&meeting.mutex);
+    *what = 1;
+    pthread_cond_broadcast(&meeting.changed);
+    pthread_mutex_unlock(&meeting.mutex);
+}
+
+static void wait_for(const int *what, const char *name)
+{
+    const struct timespec until = deadline();
+    pthread_mutex_lock(&meeting.mutex);
+    while (!*what)
+        wait_for_change(&meeting, &until, name);
+    pthread_mutex_unlock(&meeting.mutex);
+}
+
+/* What rustls says, it says in the middle of its work on a session. */
+static void wait_at_complaint(int32_t level, const char *target, const char *message, size_t len,
+                              void *user_data)
+{
+    (void)level;
+    (void)len;
+    (void)user_data;
+    if (strncmp(target, "rustls", 6) != 0 || strstr(message, "ChangeCipherSpec") == NULL)
+        return;
+    tell(&is_logging);
+    wait_for(&is_sent, "a message to be sent");
+}
+
+static void while_a_log_handler_waits_other_threads_can_send(void)
+{
+    pair it;
+    recorder_init(&meeting);
+    begin(&it, "wss");
+    CHECK_OK(wsabi_set_log_handler(2, wait_at_complaint, NULL));
+    __atomic_store_n(&is_interrupted, 1, __ATOMIC_SEQ_CST);
+    CHECK_OK(wsabi_socket_send_text(it.client, "hello", 5));
+    wait_for(&is_logging, "a complaint of rustls");
+    CHECK(is_fair(wsabi_socket_send_text(accepted(&it), "hello", 5)));
+    CHECK(is_fair(wsabi_socket_send_text(it.client, "hello", 5)));
+    tell(&is_sent);
+    wait_for_error(&it.at_server, WSABI_ERR_TLS);
+    end(&it);
+    CHECK_OK(wsabi_set_log_handler(0, NULL, NULL));
+    recorder_free(&meeting);
+}
+
+int main(void)
+{
+    a_log_handler_can_call_everything();
+    while_a_log_handler_waits_other_threads_can_send();
+    return 0;
+}
