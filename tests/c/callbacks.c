@@ -80,7 +80,6 @@ static void set_target(uint64_t *target, uint64_t handle)
 static void begin(pair *it, const char *scheme)
 {
     char url[64];
-    pair_init(it);
     set_target(&targets.runtime, it->runtime);
     CHECK_OK(wsabi_options_set_tls_identity(it->server_options, cert_pem, WSABI_NUL_TERMINATED,
                                             key_pem, WSABI_NUL_TERMINATED));
@@ -98,16 +97,21 @@ static void begin(pair *it, const char *scheme)
     set_target(&targets.sockets[1], accepted(it));
 }
 
-static void end(pair *it)
+static void forget(pair *it)
 {
-    CHECK_OK(wsabi_socket_close(it->client, 1000, "", 0));
-    wait_for_close(&it->at_client);
-    wait_for_close(&it->at_server);
     pair_free(it);
     set_target(&targets.sockets[0], 0);
     set_target(&targets.sockets[1], 0);
     set_target(&targets.server, 0);
     set_target(&targets.runtime, 0);
+}
+
+static void end(pair *it)
+{
+    CHECK_OK(wsabi_socket_close(it->client, 1000, "", 0));
+    wait_for_close(&it->at_client);
+    wait_for_close(&it->at_server);
+    forget(it);
 }
 
 static void log_and_call(int32_t level, const char *target, const char *message, size_t len,
@@ -128,6 +132,7 @@ static void a_log_handler_can_call_everything(void)
         pair it;
         targets.calls = 0;
         CHECK_OK(wsabi_set_log_handler(5, log_and_call, NULL));
+        pair_init(&it);
         begin(&it, schemes[i]);
         CHECK_OK(wsabi_socket_send_text(it.client, "hello", 5));
         wait_for_message(&it.at_server, 1);
@@ -175,6 +180,7 @@ static void while_a_log_handler_waits_other_threads_can_send(void)
 {
     pair it;
     recorder_init(&meeting);
+    pair_init(&it);
     begin(&it, "wss");
     CHECK_OK(wsabi_set_log_handler(2, wait_at_complaint, NULL));
     __atomic_store_n(&is_interrupted, 1, __ATOMIC_SEQ_CST);
@@ -189,9 +195,148 @@ static void while_a_log_handler_waits_other_threads_can_send(void)
     recorder_free(&meeting);
 }
 
+/* What is done when this user_data is given back, once. */
+static void *given_back;
+static void (*act)(void);
+static wsabi_runtime other_runtime;
+
+static void act_and_record(void *user_data)
+{
+    if (user_data == given_back) {
+        given_back = NULL;
+        act();
+    }
+    record_release(user_data);
+}
+
+static void act_connect(void)
+{
+    wsabi_socket socket = 0;
+    char url[64];
+    int32_t port = wsabi_server_port(targets.server), status;
+    if (port < 0)
+        return; /* its runtime has been freed, or the server closed */
+    snprintf(url, sizeof url, "ws://127.0.0.1:%d/", (int)port);
+    status = wsabi_socket_connect(targets.runtime, url, WSABI_NUL_TERMINATED,
+                                  WSABI_DEFAULT_OPTIONS, NULL, &socket);
+    CHECK(status == WSABI_OK || status == WSABI_ERR_HANDLE);
+    if (status == WSABI_OK)
+        CHECK(is_fair(wsabi_socket_release(socket)));
+}
+
+static void act_end_all(void)
+{
+    size_t i;
+    for (i = 0; i < COUNT_OF(targets.sockets); i++) {
+        CHECK(is_fair(wsabi_socket_close(targets.sockets[i], 1000, "", 0)));
+        CHECK(is_fair(wsabi_socket_abort(targets.sockets[i])));
+        CHECK(is_fair(wsabi_socket_release(targets.sockets[i])));
+    }
+    CHECK(is_fair(wsabi_server_close(targets.server)));
+}
+
+static void act_free_another_runtime(void)
+{
+    CHECK_OK(wsabi_runtime_free(other_runtime));
+    other_runtime = 0;
+}
+
+static void act_free_own_runtime(void)
+{
+    CHECK(is_fair(wsabi_runtime_free(targets.runtime)));
+}
+
+/* Ways to have the user_data of the client given back. */
+static void by_releasing(pair *it, recorder *next)
+{
+    (void)next;
+    CHECK_OK(wsabi_socket_release(it->client));
+}
+
+static void by_releasing_in_a_handler(pair *it, recorder *next)
+{
+    (void)next;
+    CHECK_OK(wsabi_socket_send_text(accepted(it), "release", 7));
+}
+
+static void release_at_message(const wsabi_event *event, recorder *self)
+{
+    (void)self;
+    if (event->kind == WSABI_EVENT_MESSAGE)
+        CHECK_OK(wsabi_socket_release(event->handle));
+}
+
+static void by_replacing(pair *it, recorder *next)
+{
+    CHECK_OK(wsabi_socket_set_user_data(it->client, next));
+}
+
+static void by_freeing_the_runtime(pair *it, recorder *next)
+{
+    (void)next;
+    CHECK_OK(wsabi_runtime_free(it->runtime));
+}
+
+/* And that of the server. */
+static void by_closing_the_server(pair *it, recorder *next)
+{
+    (void)next;
+    CHECK_OK(wsabi_server_close(it->server));
+}
+
+static void act_when_given_back(void (*give_back)(pair *, recorder *), void (*action)(void))
+{
+    recorder next, *given;
+    int32_t status;
+    pair it;
+    recorder_init(&next);
+    pair_init(&it);
+    CHECK_OK(wsabi_options_on_release(it.client_options, act_and_record));
+    CHECK_OK(wsabi_options_on_release(it.server_options, act_and_record));
+    other_runtime = new_runtime();
+    if (give_back == by_releasing_in_a_handler)
+        it.at_client.hook = release_at_message;
+    begin(&it, "ws");
+    given = give_back == by_closing_the_server ? &it.at_server : &it.at_client;
+    act = action;
+    given_back = given;
+    give_back(&it, &next);
+    wait_for_releases(given, 1);
+    CHECK(given_back == NULL);
+    status = wsabi_runtime_free(it.runtime);
+    CHECK(status == WSABI_OK || status == WSABI_ERR_HANDLE);
+    it.runtime = 0;
+    if (other_runtime != 0)
+        CHECK_OK(wsabi_runtime_free(other_runtime));
+    if (give_back == by_replacing)
+        wait_for_releases(&next, 1);
+    recorder_free(&next);
+    forget(&it);
+}
+
+static void what_gets_user_data_back_can_call_everything(void)
+{
+    static void (*const ways[])(pair *, recorder *) = {
+        by_releasing, by_releasing_in_a_handler, by_replacing, by_freeing_the_runtime,
+        by_closing_the_server};
+    static void (*const actions[])(void) = {call_everything, act_connect, act_end_all,
+                                            act_free_another_runtime, act_free_own_runtime};
+    static char description[64];
+    size_t way, action;
+    circumstance = description;
+    for (way = 0; way < COUNT_OF(ways); way++) {
+        for (action = 0; action < COUNT_OF(actions); action++) {
+            snprintf(description, sizeof description, "way %d, action %d:", (int)way, (int)action);
+            act_when_given_back(ways[way], actions[action]);
+        }
+    }
+    circumstance = "";
+}
+
 int main(void)
 {
     a_log_handler_can_call_everything();
     while_a_log_handler_waits_other_threads_can_send();
+    what_gets_user_data_back_can_call_everything();
     return 0;
 }

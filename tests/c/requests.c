@@ -318,6 +318,74 @@ static void the_runtime_can_be_freed_inside_the_handler(void)
     asking_free(&it);
 }
 
+static void close_the_server(const wsabi_event *event, recorder *at_server)
+{
+    asking *self = (asking *)at_server->context;
+    (void)event;
+    CHECK_OK(wsabi_server_close(self->pair.server));
+    CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_server_close(self->pair.server));
+}
+
+static void the_server_can_be_closed_inside_the_handler(void)
+{
+    asking it;
+    asking_init(&it, close_the_server);
+    wait_until_over(asking_begin(&it));
+    wait_for_error(&it.pair.at_client, WSABI_ERR_HTTP);
+    CHECK(wsabi_socket_response_status(it.pair.client) == 503);
+    asking_free(&it);
+}
+
+static void shut_the_runtime_down(const wsabi_event *event, recorder *at_server)
+{
+    asking *self = (asking *)at_server->context;
+    /* It does not wait for what only this thread could do; another one may have done it. */
+    int32_t status = wsabi_runtime_shutdown(self->pair.runtime, -1);
+    CHECK(status == WSABI_ERR_TIMEOUT || (is_polled() && status == WSABI_OK));
+    (void)event;
+}
+
+static void the_runtime_can_be_shut_down_inside_the_handler(void)
+{
+    asking it;
+    asking_init(&it, shut_the_runtime_down);
+    wait_until_over(asking_begin(&it));
+    wait_for_close(&it.pair.at_client);
+    asking_free(&it);
+}
+
+static recorder at_second;
+static wsabi_socket second;
+
+/* The first request causes another one, which is refused. */
+static void connect_another(const wsabi_event *event, recorder *at_server)
+{
+    asking *self = (asking *)at_server->context;
+    pair *it = &self->pair;
+    if (second != 0) {
+        CHECK_OK(wsabi_request_reject(event->handle, 403, NULL, 0));
+        return;
+    }
+    second = connect_to_port(it->runtime, wsabi_server_port(it->server), it->client_options,
+                             &at_second);
+    CHECK(wsabi_server_publish(it->server, NULL, 0, WSABI_TEXT, "nobody", 6) == 0);
+    accept_request(self, event->handle, NULL);
+}
+
+static void a_handler_can_connect_another(void)
+{
+    asking it;
+    recorder_init(&at_second);
+    asking_init(&it, connect_another);
+    asking_begin(&it);
+    wait_for_open(&it.opened);
+    wait_for_error(&at_second, WSABI_ERR_HTTP);
+    CHECK(wsabi_socket_response_status(second) == 403);
+    asking_free(&it);
+    wait_for_releases(&at_second, 1);
+    recorder_free(&at_second);
+}
+
 static void a_server_can_ask_without_a_handler(void)
 {
     wsabi_runtime runtime = 0;
@@ -378,6 +446,9 @@ int main(void)
     an_accepted_socket_can_be_released_at_once();
     an_accepted_socket_can_be_aborted_at_once();
     the_runtime_can_be_freed_inside_the_handler();
+    the_server_can_be_closed_inside_the_handler();
+    the_runtime_can_be_shut_down_inside_the_handler();
+    a_handler_can_connect_another();
     a_server_can_ask_without_a_handler();
     return 0;
 }
