@@ -61,34 +61,54 @@ static void it_returns_when_there_is_something(void)
 }
 
 /* Each way to ask for events. */
-static void check_asking(wsabi_runtime runtime, int32_t status)
+enum { POLL, TAKE, LOOK, PACK, PICKLE, WAYS };
+
+static int32_t ask(wsabi_runtime runtime, int way, int32_t timeout_ms)
 {
     wsabi_event event;
     uint8_t buf[64];
     size_t bytes = 77;
-    CHECK_STATUS(status, wsabi_runtime_poll(runtime, 0, -1));
-    CHECK_STATUS(status, wsabi_runtime_next_events(runtime, &event, sizeof event, 1, -1));
-    CHECK_STATUS(status, wsabi_runtime_next_packed(runtime, buf, sizeof buf, -1, &bytes));
-    CHECK_STATUS(status, wsabi_runtime_next_pickled(runtime, buf, sizeof buf, -1, &bytes));
-    CHECK(bytes == 77);
+    int32_t count;
+    switch (way) {
+    case POLL:
+        return wsabi_runtime_poll(runtime, 0, timeout_ms);
+    case TAKE:
+        return wsabi_runtime_next_events(runtime, &event, sizeof event, 1, timeout_ms);
+    case LOOK:
+        return wsabi_runtime_next_events(runtime, NULL, sizeof event, 0, timeout_ms);
+    case PACK:
+        count = wsabi_runtime_next_packed(runtime, buf, sizeof buf, timeout_ms, &bytes);
+        break;
+    default:
+        count = wsabi_runtime_next_pickled(runtime, buf, sizeof buf, timeout_ms, &bytes);
+    }
+    CHECK((bytes == 77) == (count < 0));
+    return count;
 }
 
-static void *poll_once(void *argument)
+/* Each is refused at once, however long it would wait. */
+static void check_asking(wsabi_runtime runtime, int32_t status)
 {
-    int32_t count;
-    do
-        count = wsabi_runtime_poll(*(wsabi_runtime *)argument, 0, -1);
-    while (count == WSABI_ERR_STATE);
-    CHECK_STATUS(0, count);
-    return NULL;
+    const int64_t begin = now_ms();
+    int way;
+    for (way = 0; way < WAYS; way++) {
+        CHECK_STATUS(status, ask(runtime, way, -1));
+        CHECK_STATUS(status, ask(runtime, way, 0));
+    }
+    CHECK(now_ms() - begin < 1000 * slowness());
 }
 
-static void *take_once(void *argument)
+typedef struct asker {
+    wsabi_runtime runtime;
+    int way;
+} asker;
+
+static void *ask_once(void *argument)
 {
-    wsabi_event event;
+    const asker *self = (asker *)argument;
     int32_t count;
     do
-        count = wsabi_runtime_next_events(*(wsabi_runtime *)argument, &event, sizeof event, 1, -1);
+        count = ask(self->runtime, self->way, -1);
     while (count == WSABI_ERR_STATE);
     CHECK_STATUS(0, count);
     return NULL;
@@ -104,14 +124,14 @@ static void wait_for_poller(wsabi_runtime runtime)
 
 static void a_second_thread_is_refused_and_a_wake_ends_the_first(void)
 {
-    static void *(*const ask[])(void *) = {poll_once, take_once};
-    size_t i;
-    for (i = 0; i < COUNT_OF(ask); i++) {
+    asker first;
+    for (first.way = 0; first.way < WAYS; first.way++) {
         pthread_t thread;
         polled it;
         polled_init(&it);
         polled_connect(&it);
-        CHECK(pthread_create(&thread, NULL, ask[i], &it.near) == 0);
+        first.runtime = it.near;
+        CHECK(pthread_create(&thread, NULL, ask_once, &first) == 0);
         wait_for_poller(it.near);
         check_asking(it.near, WSABI_ERR_STATE);
         CHECK_OK(wsabi_runtime_wake(it.near));
@@ -119,6 +139,57 @@ static void a_second_thread_is_refused_and_a_wake_ends_the_first(void)
         CHECK_STATUS(0, wsabi_runtime_poll(it.near, 0, 0));
         polled_free(&it);
     }
+}
+
+/* A handler that runs until it may return. */
+static void wait_inside(const wsabi_event *event, recorder *self)
+{
+    const struct timespec until = deadline();
+    int *is_inside = (int *)self->context;
+    if (event->kind != WSABI_EVENT_MESSAGE)
+        return;
+    pthread_mutex_lock(&self->mutex);
+    *is_inside = 1;
+    pthread_cond_broadcast(&self->changed);
+    while (*is_inside)
+        wait_for_change(self, &until, "leave to return");
+    pthread_mutex_unlock(&self->mutex);
+}
+
+static void *poll_for_one(void *argument)
+{
+    CHECK_STATUS(1, wsabi_runtime_poll(*(wsabi_runtime *)argument, 0, -1));
+    return NULL;
+}
+
+static void a_second_thread_is_refused_while_a_handler_runs(void)
+{
+    const struct timespec until = deadline();
+    wsabi_runtime other = new_polled_runtime();
+    int is_inside = 0, way;
+    pthread_t thread;
+    polled it;
+    polled_init(&it);
+    polled_connect(&it);
+    it.at_client.hook = wait_inside;
+    it.at_client.context = &is_inside;
+    send_number(far_end(&it), 0);
+    CHECK(pthread_create(&thread, NULL, poll_for_one, &it.near) == 0);
+    pthread_mutex_lock(&it.at_client.mutex);
+    while (!is_inside)
+        wait_for_change(&it.at_client, &until, "a handler");
+    pthread_mutex_unlock(&it.at_client.mutex);
+    check_asking(it.near, WSABI_ERR_STATE);
+    for (way = 0; way < WAYS; way++)
+        CHECK_STATUS(0, ask(other, way, 0));
+    pthread_mutex_lock(&it.at_client.mutex);
+    is_inside = 0;
+    pthread_cond_broadcast(&it.at_client.changed);
+    pthread_mutex_unlock(&it.at_client.mutex);
+    CHECK(pthread_join(thread, NULL) == 0);
+    check_numbers(&it.at_client, 1);
+    CHECK_OK(wsabi_runtime_free(other));
+    polled_free(&it);
 }
 
 static void a_wake_before_a_poll_ends_that_one_and_no_other(void)
@@ -345,6 +416,7 @@ int main(void)
         it_waits_as_long_as_it_is_told,
         it_returns_when_there_is_something,
         a_second_thread_is_refused_and_a_wake_ends_the_first,
+        a_second_thread_is_refused_while_a_handler_runs,
         a_wake_before_a_poll_ends_that_one_and_no_other,
         a_wake_outlasts_a_shutdown,
         a_handler_cannot_poll,
