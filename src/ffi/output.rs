@@ -43,12 +43,7 @@ impl Room<'_> {
     ///
     /// If `buf` is not NULL, `cap` bytes can be written to it until the result is dropped.
     pub(super) unsafe fn new(buf: *mut c_char, cap: usize) -> Result<Self> {
-        if isize::try_from(cap).is_err() {
-            return Err(input::argument(format!("cap cannot be {cap}")));
-        }
-        if buf.is_null() && cap > 0 {
-            return Err(input::null("buf"));
-        }
+        check_room(buf, cap)?;
         Ok(Self {
             buf: buf.cast(),
             cap,
@@ -70,6 +65,17 @@ impl Room<'_> {
         // Texts in memory are shorter than i64::MAX.
         text.len() as i64
     }
+}
+
+/// Whether there can be `cap` bytes of room at `buf`.
+pub(super) fn check_room<T>(buf: *mut T, cap: usize) -> Result<()> {
+    if isize::try_from(cap).is_err() {
+        return Err(input::argument(format!("cap cannot be {cap}")));
+    }
+    if buf.is_null() && cap > 0 {
+        return Err(input::null("buf"));
+    }
+    Ok(())
 }
 
 /// A time in nanoseconds; 0 if it is not known.

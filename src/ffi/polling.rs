@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::ffi::event::wsabi_event;
 use crate::ffi::guard::{guard, guard_value};
 use crate::ffi::library::hook;
-use crate::ffi::output::Out;
+use crate::ffi::output::{Out, check_room};
 use crate::ffi::pickle::{self, Pickle};
 use crate::ffi::request::Asking;
 use crate::ffi::runtime::{find_runtime, wsabi_runtime};
@@ -267,9 +267,7 @@ impl Page {
     ) -> Result<Self> {
         // SAFETY: by contract of this function.
         let bytes_out = unsafe { Out::new("bytes_out", bytes_out) }?;
-        if buf.is_null() && cap > 0 {
-            return Err(input::null("buf"));
-        }
+        check_room(buf, cap)?;
         Ok(Self {
             runtime: find_runtime(runtime)?,
             timeout: input::timeout(timeout_ms)?,

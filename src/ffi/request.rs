@@ -207,8 +207,8 @@ pub unsafe extern "C" fn wsabi_request_reject(
         // SAFETY: by contract of this function.
         let body = unsafe { input::text("body", body, len) }?;
         let entry = find_request(request)?;
-        // A number that is no status at all is refused as 0 is.
-        let status = u16::try_from(http_status).unwrap_or(0);
+        let status = u16::try_from(http_status)
+            .map_err(|_| input::argument(format!("http_status cannot be {http_status}")))?;
         entry.request.reject(status, body)?;
         drop(handles::remove::<Arc<RequestEntry>>(request));
         Ok(())
