@@ -4,6 +4,7 @@
 #[path = "../examples/certificate.rs"]
 mod certificate;
 
+mod declarations;
 mod programs;
 
 use std::fs;
@@ -11,6 +12,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use programs::{Running, compile, compile_c, compiler, directory, root};
+
+const HEADER: &str = include_str!("../include/wsabi.h");
 
 #[test]
 fn events_come_in_order_and_close_comes_once_and_last() {
@@ -30,6 +33,11 @@ fn user_data_is_released_once_after_its_last_handler() {
 #[test]
 fn bad_arguments_are_refused_at_once_and_do_nothing() {
     run("null");
+}
+
+#[test]
+fn every_argument_of_every_function_is_checked() {
+    run("arguments");
 }
 
 #[test]
@@ -190,6 +198,74 @@ fn no_function_is_left_out() {
         // functions.h has what takes a handle; the others are in the programs beside it.
         let is_called = sources.iter().any(|source| source.contains(&call));
         assert!(is_called, "no C program tries {name} with bad arguments");
+    }
+}
+
+#[test]
+fn no_handle_is_left_out() {
+    let calls = include_str!("c/functions.h");
+    let kinds = ["runtime", "options", "socket", "server", "request"];
+    for (function, parameters) in declarations::parameters(HEADER) {
+        for (at, parameter) in parameters.iter().enumerate() {
+            let is = |kind: &&str| parameter.text.starts_with(&format!("wsabi_{kind} "));
+            if parameter.is_pointer() || !kinds.iter().any(is) {
+                continue;
+            }
+            let is_tried = calls
+                .match_indices(&format!("{function}("))
+                .any(|(start, _)| {
+                    let arguments = declarations::arguments(&calls[start..]);
+                    arguments.get(at) == Some(&"handle")
+                });
+            let name = &parameter.name;
+            assert!(is_tried, "functions.h has no {function} with any {name}");
+        }
+    }
+}
+
+#[test]
+fn no_argument_is_left_out() {
+    let calls = include_str!("c/arguments.c");
+    let is_tried = |how: &[&str], parameter: &str, function: &str| {
+        let mut how = how.iter();
+        how.any(|it| calls.contains(&format!("{it}({parameter}, {function}")))
+    };
+    for (function, parameters) in declarations::parameters(HEADER) {
+        for (at, pointer) in parameters.iter().enumerate() {
+            if pointer.text.starts_with("int32_t ") && function != "wsabi_status_name" {
+                let how = ["NUMBERS_FOR", "TIMES_FOR"];
+                let is_number = is_tried(&how, &pointer.name, &function);
+                assert!(
+                    is_number,
+                    "{function} is not called with a bad {}",
+                    pointer.name
+                );
+            }
+            if !pointer.is_pointer() {
+                continue;
+            }
+            let name = &*pointer.name;
+            let is_null = is_tried(&["NULL_FOR", "NULL_FINE", "SETTING_FOR"], name, &function);
+            assert!(is_null, "{function} is not called with a NULL for {name}");
+            let next = parameters.get(at + 1).cloned().unwrap_or_default();
+            if !next.text.starts_with("size_t ") || next.is_pointer() {
+                continue;
+            }
+            // A sentence about room names what is said of it.
+            let named = if next.name == "cap" { "cap" } else { name };
+            let is_long = is_tried(&["LENGTHS_FOR", "SETTING_FOR"], named, &function);
+            assert!(
+                is_long,
+                "{function} is not called with a {} too long",
+                next.name
+            );
+            let is_text = is_tried(&["TEXT_FOR", "UTF8_FOR", "SETTING_FOR"], name, &function);
+            let is_one = pointer.text.contains("const char");
+            assert!(
+                is_text || !is_one,
+                "{function} is not called with a bad {name}"
+            );
+        }
     }
 }
 

@@ -23,6 +23,7 @@ static wsabi_stats stats;
 static wsabi_event polled;
 static size_t packed;
 static intptr_t descriptor;
+static wsabi_server living_server;
 
 CALL(poll_runtime, wsabi_runtime_poll(handle, 0, 0))
 CALL(next_events, wsabi_runtime_next_events(handle, &polled, sizeof polled, 1, 0))
@@ -39,6 +40,7 @@ CALL(listen_in, wsabi_server_listen(handle, anywhere, 17, 0, NULL, &made))
 CALL(options_clone, wsabi_options_clone(handle, &made))
 CALL(connect_with, wsabi_socket_connect(0, "ws://127.0.0.1:1/", 17, handle, NULL, &made))
 CALL(listen_with, wsabi_server_listen(0, anywhere, 17, handle, NULL, &made))
+CALL(set_tls_with, wsabi_server_set_tls(living_server, handle))
 CALL(options_free, wsabi_options_free(handle))
 CALL(on_open, wsabi_options_on_open(handle, record_event))
 CALL(on_message, wsabi_options_on_message(handle, record_event))
@@ -138,6 +140,7 @@ static const struct {
     {"options_clone", OPTIONS, 1, options_clone},
     {"connect with", OPTIONS, 1, connect_with},
     {"listen with", OPTIONS, 1, listen_with},
+    {"set_tls with", OPTIONS, 1, set_tls_with},
     {"options_free", OPTIONS, 0, options_free},
     {"on_open", OPTIONS, 0, on_open},
     {"on_message", OPTIONS, 0, on_message},
@@ -243,10 +246,19 @@ static inline void living_init(living *self)
     self->handles[RUNTIME] = it->runtime;
     self->handles[OPTIONS] = it->client_options;
     self->handles[SOCKET] = it->client;
-    self->handles[SERVER] = it->server;
+    self->handles[SERVER] = living_server = it->server;
     self->handles[REQUEST] = wait_for_event(&self->asked, WSABI_EVENT_REQUEST, 1).handle;
     for (kind = 0; kind < KINDS; kind++)
         CHECK(self->handles[kind] != 0 && self->handles[kind] < UINT64_C(1) << 53);
+}
+
+static void living_free(living *self)
+{
+    pair_free(&self->pair);
+    wait_for_releases(&self->asked, 1);
+    wait_for_releases(&self->asking, 1);
+    recorder_free(&self->asked);
+    recorder_free(&self->asking);
 }
 
 /* Nothing has happened to them. */
@@ -256,11 +268,7 @@ static inline void living_end(living *self)
     CHECK_EVENTS(&self->pair.at_server, "O");
     CHECK_EVENTS(&self->asked, "Q");
     CHECK_EVENTS(&self->asking, "");
-    pair_free(&self->pair);
-    wait_for_releases(&self->asked, 1);
-    wait_for_releases(&self->asking, 1);
-    recorder_free(&self->asked);
-    recorder_free(&self->asking);
+    living_free(self);
 }
 
 #endif

@@ -67,6 +67,24 @@ static void released_handles_are_refused(void)
     pair_free(&it);
 }
 
+/* Answered, or of a runtime that is freed. */
+static void requests_that_are_over_are_refused(void)
+{
+    int is_answered;
+    for (is_answered = 0; is_answered < 2; is_answered++) {
+        living it;
+        living_init(&it);
+        if (is_answered)
+            CHECK_OK(wsabi_request_reject(it.handles[REQUEST], 403, NULL, 0));
+        CHECK_OK(wsabi_runtime_free(it.pair.runtime));
+        it.pair.runtime = 0;
+        check_stale(REQUEST, it.handles[REQUEST]);
+        check_stale(SERVER, it.asked_server);
+        check_stale(SOCKET, it.asking_client);
+        living_free(&it);
+    }
+}
+
 static void handles_of_a_freed_runtime_are_refused(void)
 {
     wsabi_socket at_server;
@@ -133,6 +151,17 @@ static void made_up_handles_are_refused(void)
                 check_refused(function, number);
         }
     }
+    for (function = 0; function < COUNT_OF(functions); function++)
+        check_refused(function, UINT64_MAX);
+    circumstance = "send_text";
+    for (i = 0; i < repetitions(is_long() ? 1000000 : 100000); i++) {
+        /* Those that look like handles of sockets come closest. */
+        const uint64_t random = next_random(&state) >> 11;
+        const uint64_t kind = it.handles[SOCKET] >> 50 << 50;
+        const uint64_t number = kind | (random & ((UINT64_C(1) << 50) - 1));
+        if (!is_good(&it, number))
+            CHECK_STATUS(WSABI_ERR_HANDLE, wsabi_socket_send_text(number, "a", 1));
+    }
     living_end(&it);
 }
 
@@ -140,6 +169,7 @@ int main(void)
 {
     zero_and_other_kinds_are_refused();
     released_handles_are_refused();
+    requests_that_are_over_are_refused();
     handles_of_a_freed_runtime_are_refused();
     a_handle_stays_stale_when_its_slot_is_used_again();
     made_up_handles_are_refused();

@@ -405,6 +405,9 @@ static void send_many_arguments(wsabi_socket socket)
     REFUSED(WSABI_ERR_ARGUMENT, "UTF-8", wsabi_socket_send_many(socket, &message, 1));
     message.type = 3;
     REFUSED(WSABI_ERR_ARGUMENT, "3", wsabi_socket_send_many(socket, &message, 1));
+    message.type = WSABI_BINARY;
+    message.reserved = 7;
+    REFUSED(WSABI_ERR_ARGUMENT, "7", wsabi_socket_send_many(socket, &message, 1));
 }
 
 static void close_arguments(wsabi_socket socket)
@@ -454,6 +457,31 @@ static void fact_arguments(wsabi_socket socket)
     CHECK(wsabi_socket_fact(socket, WSABI_FACT_URL, NULL, 0) > 0);
 }
 
+/* Programs that know fewer or more figures, and some that know nothing. */
+static void sizes_of_statistics(wsabi_socket socket)
+{
+    static const uint32_t too_small[] = {0, 1, 8, sizeof(wsabi_stats) - 1};
+    static const uint32_t larger[] = {sizeof(wsabi_stats) + 8, UINT32_MAX};
+    struct {
+        wsabi_stats stats;
+        uint64_t behind;
+    } it;
+    char size[16];
+    size_t i;
+    memset(&it, 0x5A, sizeof it);
+    for (i = 0; i < COUNT_OF(too_small); i++) {
+        it.stats.size = too_small[i];
+        snprintf(size, sizeof size, "%lu", (unsigned long)too_small[i]);
+        REFUSED(WSABI_ERR_ARGUMENT, size, wsabi_socket_stats(socket, &it.stats));
+        CHECK(it.stats.size == too_small[i] && it.stats.reconnects == 0x5A5A5A5A);
+    }
+    for (i = 0; i < COUNT_OF(larger); i++) {
+        it.stats.size = larger[i];
+        CHECK_OK(wsabi_socket_stats(socket, &it.stats));
+        CHECK(it.stats.size == sizeof it.stats && it.behind == UINT64_C(0x5A5A5A5A5A5A5A5A));
+    }
+}
+
 static void publish_arguments(pair *it)
 {
     wsabi_server server = it->server;
@@ -496,6 +524,7 @@ static void bad_arguments_leave_an_open_socket_as_it_is(void)
     send_many_arguments(it.client);
     close_arguments(it.client);
     fact_arguments(it.client);
+    sizes_of_statistics(it.client);
     publish_arguments(&it);
     CHECK(wsabi_socket_ready_state(it.client) == WSABI_OPEN);
     CHECK_OK(wsabi_socket_send_text(it.client, "the first", WSABI_NUL_TERMINATED));
