@@ -1,13 +1,14 @@
-//! Handlers in Rust that a poll runs, that panic, and that a peer keeps busy.
+//! In Rust: handlers that a poll runs, that panic, and that a peer keeps busy; the signal of events.
 
 mod support;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use log::{LevelFilter, Log, Metadata, Record};
 use support::wire::{self, BINARY, FIN, Peer, TEXT};
 use support::{PATIENCE, RawServer, Seen, recorder};
 use wsabi::{Delivery, Error, Event, Handler, Options, Runtime, Socket};
@@ -223,6 +224,47 @@ fn a_runtime_that_was_freed_cannot_be_polled() {
             assert!(matches!(runtime.poll(1, None), Err(Error::Handle(_))));
         }
     }
+}
+
+/// A logger that takes the signal of a runtime away when it hears of its panic.
+struct Replacing {
+    runtime: Runtime,
+    replaced: Sender<wsabi::Result<()>>,
+}
+
+impl Log for Replacing {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if record.args().to_string().contains("panicked in its signal") {
+            self.replaced.send(self.runtime.on_ready(None)).unwrap();
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_signal_that_has_panicked_can_be_replaced_by_whoever_reads_of_it_in_the_log() {
+    let runtime = Runtime::new(1, Delivery::Poll).unwrap();
+    let (replaced, answers) = channel();
+    let logger = Replacing {
+        runtime: runtime.clone(),
+        replaced,
+    };
+    log::set_logger(Box::leak(Box::new(logger))).unwrap();
+    log::set_max_level(LevelFilter::Error);
+    runtime
+        .on_ready(Some(Box::new(|| panic!("on purpose"))))
+        .unwrap();
+    // Nobody is there any more: an event comes soon.
+    let url = RawServer::new().url();
+    let silent = |_: Event<'_>| {};
+    let _socket = Socket::connect(&runtime, &url, &Options::new(), |_| Arc::new(silent)).unwrap();
+    answers.recv_timeout(PATIENCE).unwrap().unwrap();
+    runtime.free();
 }
 
 /// What a peer gets of a turn does not grow with the time for which it has flooded.

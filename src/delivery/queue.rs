@@ -303,16 +303,19 @@ impl Queue {
     }
 
     fn signal(&self) {
-        let signal = self.signal.read();
-        if let Some(signal) = &*signal
-            && !self.is_signalled.swap(true, Ordering::SeqCst)
-        {
+        let signalled = {
+            let signal = self.signal.read();
+            let Some(signal) = &*signal else { return };
+            if self.is_signalled.swap(true, Ordering::SeqCst) {
+                return;
+            }
             IN_SIGNAL.with(|it| it.set(true));
             let signalled = catch_unwind(AssertUnwindSafe(signal));
             IN_SIGNAL.with(|it| it.set(false));
-            if signalled.is_err() {
-                log::error!("the application panicked in its signal of events");
-            }
+            signalled
+        };
+        if signalled.is_err() {
+            log::error!("the application panicked in its signal of events");
         }
     }
 }
