@@ -32,11 +32,23 @@ impl Timers {
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
+    /// Forgets deadlines that nobody waits for any more, once they are most of all: connections end
+    /// long before those that they have armed. There are so many `slots`.
+    pub fn tidy(&mut self, slots: usize, is_armed: impl Fn(usize, Instant) -> bool) {
+        if self.heap.len() > 2 * slots + SPARE {
+            self.heap
+                .retain(|Reverse((deadline, slot))| is_armed(*slot, *deadline));
+        }
+    }
+
     /// When the next deadline comes.
     pub fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((deadline, _))| *deadline)
     }
 }
+
+/// So many are not worth a look.
+const SPARE: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -61,5 +73,19 @@ mod tests {
         assert_eq!(timers.expired(at(100)), Some((at(30), 2)));
         assert_eq!(timers.expired(at(100)), Some((at(50), 1)));
         assert_eq!(timers.expired(at(100)), None);
+    }
+    #[test]
+    fn deadlines_of_those_that_are_gone_are_forgotten_when_they_are_most() {
+        let start = Instant::now();
+        let at = |slot| start + Duration::from_secs(slot as u64);
+        let mut timers = Timers::default();
+        for slot in 0..1000 {
+            timers.arm(slot, Some(at(slot)), &mut None);
+            timers.tidy(10, |slot, deadline| slot < 10 && deadline == at(slot));
+            assert!(timers.heap.len() <= 20 + SPARE);
+        }
+        for slot in 0..10 {
+            assert_eq!(timers.expired(at(2000)), Some((at(slot), slot)));
+        }
     }
 }

@@ -46,6 +46,16 @@ enum Slot {
     Listener(Box<Listener>),
 }
 
+impl Slot {
+    /// The deadline that it asked to hear of.
+    fn armed(&self) -> Option<Instant> {
+        match self {
+            Self::Connection(connection) => connection.armed,
+            Self::Listener(listener) => listener.armed,
+        }
+    }
+}
+
 /// What is lent to the connection whose turn it is.
 struct Lent {
     buffer: Box<[u8]>,
@@ -228,6 +238,10 @@ impl Worker {
                 _ => {}
             }
         }
+        let slots = &self.slots;
+        self.timers.tidy(slots.len(), |slot, deadline| {
+            slots.get(slot).and_then(Slot::armed) == Some(deadline)
+        });
     }
 
     fn obey(&mut self, command: Command, now: Instant) {
