@@ -89,7 +89,10 @@ fn the_process_can_end_in_every_way_at_any_time() {
 
 #[test]
 fn runtimes_can_be_freed_at_any_time_and_made_anew_over_and_over() {
-    run_counting_memory("rebuild");
+    let program = compiled("rebuild");
+    Running::start_with(&program, &[], &WITHOUT_CACHES)
+        .finish()
+        .expect_success();
 }
 
 #[test]
@@ -201,7 +204,8 @@ fn a_descriptor_that_the_application_closes_by_mistake_ends_its_connection_only(
 
 #[test]
 fn thousands_of_connections_leave_nothing_behind() {
-    run_in_every_delivery("churn");
+    let program = compiled("churn");
+    programs::run_in_every_delivery_with(&program, &WITHOUT_CACHES, |_| None);
 }
 
 #[test]
@@ -235,21 +239,18 @@ fn compile_as_cpp(name: &str) -> PathBuf {
     program
 }
 
-/// The same, as tests/misuse/heap.h needs it.
-fn run_counting_memory(name: &str) {
-    let program = directory(name).join("program");
-    compile_c(&format!("tests/misuse/{name}.c"), &program);
-    let without_caches = [("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")];
-    Running::start_with(&program, &[], &without_caches)
-        .finish()
-        .expect_success();
+/// What a program that uses tests/misuse/heap.h has to be run with.
+const WITHOUT_CACHES: [(&str, &str); 1] = [("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")];
+
+/// Runs one in every way to deliver.
+fn run_in_every_delivery(name: &str) {
+    programs::run_in_every_delivery(&compiled(name), |_| None);
 }
 
-/// The same in every way to deliver.
-fn run_in_every_delivery(name: &str) {
+fn compiled(name: &str) -> PathBuf {
     let program = directory(name).join("program");
     compile_c(&format!("tests/misuse/{name}.c"), &program);
-    programs::run_in_every_delivery(&program, |_| None);
+    program
 }
 
 /// Whether valgrind or a sanitizer is at work.

@@ -8,6 +8,10 @@
 
 #include <malloc.h>
 
+/* A table in which threads wait for locks belongs to the process. It grows when more threads wait at a
+ * time than ever before. */
+enum { FOR_LOCKS = 4096 };
+
 /* To be called first: else what threads of the library allocate would not be counted. */
 static inline void count_all_memory(void)
 {

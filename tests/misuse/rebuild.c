@@ -292,7 +292,7 @@ static void rebuilt(size_t mode)
     crowd_end(&it, began, 0);
 }
 
-/* Not a byte is left, once each way has been gone. */
+/* Nothing is left, once each way has been gone. */
 static void each_can_be_made_anew_a_thousand_times(int descriptors, int threads)
 {
     int round, rounds = is_long() ? 10000 : repetitions(1000);
@@ -303,7 +303,7 @@ static void each_can_be_made_anew_a_thousand_times(int descriptors, int threads)
             wait_for_nothing_left(descriptors, threads);
             if (at_first == 0)
                 at_first = used_memory();
-            check_memory(at_first, 0);
+            check_memory(at_first, FOR_LOCKS);
         }
     }
 }

@@ -74,6 +74,15 @@ pub fn run(source: &str, directory: &Path, arguments: &[&str]) {
 /// Runs a program in every way to deliver, or in the one that `WSABI_DELIVERY` asks for, but for those
 /// that `differs` has a reason against; it has to succeed.
 pub fn run_in_every_delivery(program: &Path, differs: impl Fn(&str) -> Option<&'static str>) {
+    run_in_every_delivery_with(program, &[], differs);
+}
+
+/// The same with these environment variables.
+pub fn run_in_every_delivery_with(
+    program: &Path,
+    variables: &[(&str, &str)],
+    differs: impl Fn(&str) -> Option<&'static str>,
+) {
     const VARIABLE: &str = "WSABI_DELIVERY";
     let asked_for = env::var(VARIABLE).ok();
     let is_asked_for = |it: &&str| asked_for.as_ref().is_none_or(|name| name == it);
@@ -84,7 +93,7 @@ pub fn run_in_every_delivery(program: &Path, differs: impl Fn(&str) -> Option<&'
             continue;
         }
         println!("{VARIABLE}={way}");
-        Running::start_with(program, &[], &[(VARIABLE, way)])
+        Running::start_with(program, &[], &[variables, &[(VARIABLE, way)]].concat())
             .finish()
             .expect_success();
     }
