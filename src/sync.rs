@@ -1,5 +1,5 @@
-//! The locks and atomics of the handle table and of delivery. tests/schedules has others in their
-//! place, which try the orders in which threads can run.
+//! The locks and atomics of delivery, of the handle table and of user_data. tests/schedules has others
+//! in their place, which try the orders in which threads can run.
 
 pub use std::sync::atomic;
 pub use std::thread_local;

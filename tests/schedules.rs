@@ -1,7 +1,7 @@
 //! What holds in every order in which threads can run, of thousands that are tried: see
 //! tests/schedules.
 
-use wsabi_schedules::{gates, handles, queues};
+use wsabi_schedules::{gates, handles, pointers, queues};
 
 macro_rules! models {
     ($($module:ident: $($model:ident),+;)+) => {
@@ -18,6 +18,10 @@ models! {
         no_key_is_given_out_twice,
         a_sweep_and_a_removal_do_not_both_get_a_value,
         a_key_that_is_reserved_finds_nothing_or_its_value;
+    pointers:
+        what_is_replaced_goes_back_once_and_when_no_handler_sees_it,
+        what_is_replaced_in_a_batch_goes_back_once_and_when_no_handler_sees_it,
+        what_is_handed_out_goes_back_after_it;
     gates:
         a_release_ends_the_events_and_the_handler,
         a_release_ends_the_events_that_wait,

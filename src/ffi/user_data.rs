@@ -3,11 +3,10 @@
 use std::ffi::c_void;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
-
-use parking_lot::Mutex;
 
 use crate::ffi::foreign;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 /// The function that releases a `user_data`.
 pub(super) type Release = unsafe extern "C-unwind" fn(user_data: *mut c_void);

@@ -1,5 +1,5 @@
-//! The handle table, the gate and the queue with the locks and atomics of shuttle in place of the
-//! real ones: each model runs in thousands of the orders in which its threads could run.
+//! The handle table, user_data, the gate and the queue with the locks and atomics of shuttle in place
+//! of the real ones: each model runs in thousands of the orders in which its threads could run.
 //!
 //! A crate of its own, since the unit tests in the same files need the real ones.
 #![allow(dead_code, reason = "the models use a part of each file")]
@@ -8,6 +8,7 @@
 pub mod delivery;
 #[path = "../../src/error.rs"]
 pub mod error;
+mod ffi;
 pub mod gates;
 pub mod handles;
 mod proto;
@@ -15,6 +16,8 @@ pub mod queues;
 mod sync;
 #[path = "../../src/ffi/table.rs"]
 mod table;
+
+pub use ffi::pointers;
 
 /// Tries orders at random, and such as differ in the few places that decide most often; a hundred
 /// times as many with `WSABI_LONG`.
