@@ -121,6 +121,11 @@ fn a_forked_child_starts_afresh_and_its_parent_goes_on() {
 }
 
 #[test]
+fn events_of_what_only_a_forked_child_still_has_are_for_nobody() {
+    run("inherited");
+}
+
+#[test]
 fn children_of_every_kind_leave_their_parent_alone() {
     run_once("children");
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use mio::Token;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
@@ -21,13 +22,12 @@ pub struct Race {
     waiting: VecDeque<SocketAddr>,
     running: Vec<Attempt>,
     next_start: Instant,
-    started: u8,
     failure: Option<(SocketAddr, io::Error)>,
 }
 
 #[derive(Debug)]
 struct Attempt {
-    id: u8,
+    token: Token,
     address: SocketAddr,
     stream: TcpStream,
 }
@@ -37,8 +37,8 @@ struct Attempt {
 pub enum Progress {
     /// No answer yet.
     Running,
-    /// Connected, by the attempt with this number. The others are dropped.
-    Won(TcpStream, u8),
+    /// Connected, and what its events have. The other attempts are dropped.
+    Won(TcpStream, Token),
     /// No address is left; the last one's error.
     Lost(SocketAddr, io::Error),
 }
@@ -61,33 +61,31 @@ impl Race {
             waiting,
             running: Vec::new(),
             next_start: now,
-            started: 0,
             failure: None,
         }
     }
 
-    /// Starts the attempts that are due; `register` asks for a stream's events.
+    /// Starts the attempts that are due; `register` asks for a stream's events, and returns what they
+    /// have.
     pub fn advance(
         &mut self,
         now: Instant,
-        mut register: impl FnMut(&mut TcpStream, u8) -> io::Result<()>,
+        mut register: impl FnMut(&mut TcpStream) -> io::Result<Token>,
     ) -> Progress {
         // Nobody to wait for: the next address is tried at once (RFC 8305 §5).
         while self.running.is_empty() || self.next_start <= now {
             let Some(address) = self.waiting.pop_front() else {
                 break;
             };
-            let id = self.started;
-            self.started += 1;
             log::debug!("connecting to {address}");
             let begun = TcpStream::connect(address).and_then(|mut stream| {
-                register(&mut stream, id)?;
-                Ok(stream)
+                let token = register(&mut stream)?;
+                Ok((stream, token))
             });
             match begun {
-                Ok(stream) => {
+                Ok((stream, token)) => {
                     self.running.push(Attempt {
-                        id,
+                        token,
                         address,
                         stream,
                     });
@@ -106,9 +104,10 @@ impl Race {
         Progress::Lost(address, error)
     }
 
-    /// Looks at an attempt for which an event has come.
-    pub fn ready(&mut self, id: u8) -> Progress {
-        let Some(index) = self.running.iter().position(|attempt| attempt.id == id) else {
+    /// Looks at the attempt that an event has come for.
+    pub fn ready(&mut self, token: Token) -> Progress {
+        let found = self.running.iter().position(|it| it.token == token);
+        let Some(index) = found else {
             return Progress::Running;
         };
         match outcome(&self.running[index].stream) {
@@ -116,7 +115,7 @@ impl Race {
             Ok(true) => {
                 let attempt = self.running.swap_remove(index);
                 log::debug!("connected to {}", attempt.address);
-                return Progress::Won(attempt.stream, id);
+                return Progress::Won(attempt.stream, token);
             }
             Err(error) => {
                 let attempt = self.running.swap_remove(index);
@@ -182,7 +181,7 @@ mod tests {
     fn no_address_at_all_is_a_lost_race() {
         let mut race = Race::new(Vec::new(), Instant::now());
         assert!(matches!(
-            race.advance(Instant::now(), |_, _| Ok(())),
+            race.advance(Instant::now(), |_| Ok(Token(0))),
             Progress::Lost(..)
         ));
     }
@@ -199,18 +198,20 @@ mod tests {
         let mut events = mio::Events::with_capacity(8);
         let mut race = Race::new(vec![closed, closed, good], Instant::now());
         let deadline = Instant::now() + Duration::from_secs(10);
+        let mut tokens = 0..;
         loop {
-            let progress = race.advance(Instant::now(), |stream, id| {
+            let progress = race.advance(Instant::now(), |stream| {
+                let token = Token(tokens.next().unwrap());
                 let interest = mio::Interest::WRITABLE;
-                poll.registry()
-                    .register(stream, mio::Token(id.into()), interest)
+                poll.registry().register(stream, token, interest)?;
+                Ok(token)
             });
             assert!(matches!(progress, Progress::Running));
             assert!(Instant::now() < deadline);
             poll.poll(&mut events, Some(Duration::from_millis(50)))
                 .unwrap();
             for event in &events {
-                if let Progress::Won(stream, _) = race.ready(event.token().0 as u8) {
+                if let Progress::Won(stream, _) = race.ready(event.token()) {
                     assert_eq!(stream.peer_addr().unwrap(), good);
                     return;
                 }
@@ -224,10 +225,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let mut poll = mio::Poll::new().unwrap();
         let mut race = Race::new(vec![address], Instant::now());
-        let progress = race.advance(Instant::now(), |stream, id| {
+        let progress = race.advance(Instant::now(), |stream| {
             let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
-            poll.registry()
-                .register(stream, mio::Token(id.into()), interest)
+            poll.registry().register(stream, Token(0), interest)?;
+            Ok(Token(0))
         });
         assert!(matches!(progress, Progress::Running));
         let (peer, _) = listener.accept().unwrap();
@@ -239,8 +240,8 @@ mod tests {
         let mut events = mio::Events::with_capacity(8);
         poll.poll(&mut events, Some(Duration::from_secs(20)))
             .unwrap();
-        assert!(events.iter().any(|event| event.token() == mio::Token(0)));
-        let Progress::Won(stream, _) = race.ready(0) else {
+        assert!(events.iter().any(|event| event.token() == Token(0)));
+        let Progress::Won(stream, _) = race.ready(Token(0)) else {
             panic!("the connection was established");
         };
         let mut byte = [0];

@@ -18,6 +18,7 @@ mod publication;
 mod request;
 mod settings;
 mod timers;
+mod tokens;
 mod topics;
 mod worker;
 

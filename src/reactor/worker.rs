@@ -15,6 +15,7 @@ use super::link::Link;
 use super::listener::{Acceptor, Listener};
 use super::live::LiveCount;
 use super::timers::Timers;
+use super::tokens::{self, Tokens};
 use crate::defects::{contain, place};
 use crate::delivery::Queue;
 use crate::net::{Resolver, Stream};
@@ -29,6 +30,7 @@ pub struct Worker {
     peers: Arc<[Arc<Mailbox>]>,
     next_peer: usize,
     slots: Slab<Slot>,
+    tokens: Tokens,
     timers: Timers,
     lent: Lent,
     live: Arc<LiveCount>,
@@ -71,13 +73,6 @@ const WAKE: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
 /// The tokens from here on are of no slot.
 const LAST_SLOT: usize = usize::MAX - 1;
-/// The attempts of one connection have tokens of their own.
-const ATTEMPT_BITS: u32 = 8;
-
-/// The token of a slot's attempt.
-pub fn token(slot: usize, attempt: u8) -> Token {
-    Token(slot << ATTEMPT_BITS | usize::from(attempt))
-}
 
 impl Worker {
     /// What a worker's creation needs of the system, before its peers are known.
@@ -102,6 +97,7 @@ impl Worker {
             peers,
             next_peer: 0,
             slots: Slab::new(),
+            tokens: Tokens::default(),
             timers: Timers::default(),
             lent: Lent {
                 buffer,
@@ -129,11 +125,8 @@ impl Worker {
         let turn = self.mailbox.enter();
         let now = Instant::now();
         turn.set_now(now);
-        let unfinished = std::mem::take(&mut self.unfinished);
-        // Before anything else: an event may be about a stream that would be closed by then, and
-        // another one in its place. None is put there while they are taken, either.
+        self.continue_unfinished(now);
         self.take_events(now);
-        self.continue_unfinished(unfinished, now);
         self.take_commands(now);
         self.take_timers(now);
         !self.stopped
@@ -179,7 +172,8 @@ impl Worker {
         Some(timeout.map_or(until, |timeout| timeout.min(until)))
     }
 
-    fn continue_unfinished(&mut self, mut unfinished: Vec<usize>, now: Instant) {
+    fn continue_unfinished(&mut self, now: Instant) {
+        let mut unfinished = std::mem::take(&mut self.unfinished);
         // One that had an event in the last turn is there twice, and would be there once more after
         // each: whoever sends without end would get all the time.
         unfinished.sort_unstable();
@@ -198,12 +192,13 @@ impl Worker {
             if event.token().0 >= LAST_SLOT {
                 continue;
             }
-            let slot = event.token().0 >> ATTEMPT_BITS;
-            let attempt = event.token().0 as u8;
+            let slot = tokens::slot(event.token());
             match self.slots.get(slot) {
                 Some(Slot::Connection(_)) => {
                     let readiness = Readiness::from(event);
-                    self.with_connection(slot, now, |it, cx| it.ready(attempt, readiness, cx));
+                    self.with_connection(slot, now, |it, cx| {
+                        it.ready(event.token(), readiness, cx);
+                    });
                 }
                 Some(Slot::Listener(_)) => self.accept(slot, now),
                 None => {}
@@ -311,10 +306,11 @@ impl Worker {
         let acceptor = Arc::clone(&listener.acceptor);
         let mut accepted: Vec<Stream> = Vec::new();
         let registry = self.poll.registry();
+        let tokens = &mut self.tokens;
         let is_unfinished = listener.accept(
             now,
             |source| {
-                let registered = registry.register(source, token(slot, 0), Interest::READABLE);
+                let registered = registry.register(source, tokens.next(slot), Interest::READABLE);
                 if registered.is_err() {
                     // mio takes it for registered all the same.
                     let _ = registry.deregister(source);
@@ -348,7 +344,11 @@ impl Worker {
         };
         let live = LiveCount::enter(&self.live);
         let connection = Box::new(Connection::server(link, accepted, live, now));
-        peer.push(Command::Adopt(connection));
+        if peer.is_current() {
+            self.adopt(connection, now);
+        } else {
+            peer.push(Command::Adopt(connection));
+        }
     }
 
     fn remove_listeners(&mut self, which: impl Fn(u64) -> bool) {
@@ -424,6 +424,7 @@ impl Worker {
         };
         let mut context = Context {
             registry: self.poll.registry(),
+            tokens: &mut self.tokens,
             buffer: &mut self.lent.buffer,
             pool: &mut self.lent.pool,
             resolver: &self.lent.resolver,

@@ -161,6 +161,7 @@ impl Connection {
     fn forget(&mut self) {
         let settings = Arc::clone(&self.link.settings);
         self.transport = None;
+        self.token = None;
         self.tls_ending = None;
         self.tail = Buffer::new();
         self.held_back = false;

@@ -14,11 +14,12 @@ mod way;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mio::Registry;
+use mio::{Registry, Token};
 
 use super::link::Link;
 use super::listener::{Acceptor, Seat};
 use super::live::Live;
+use super::tokens::Tokens;
 use crate::defects::place;
 use crate::delivery::{Event, Outlet, Undelivered};
 use crate::error::Error;
@@ -37,8 +38,8 @@ pub struct Connection {
     side: Side,
     phase: Phase,
     transport: Option<Arc<Transport>>,
-    /// Which of the attempts it is, for events.
-    attempt: u8,
+    /// What its events have. Others are of a stream that was given up.
+    token: Option<Token>,
     /// TLS has ended, or failed, behind what was decrypted last.
     tls_ending: Option<tls::Ending>,
     /// Received bytes that cannot be used yet: an incomplete header or control frame, or what a
@@ -111,6 +112,7 @@ enum Phase {
 /// What a worker lends to the connection that it turns to.
 pub struct Context<'a> {
     pub registry: &'a Registry,
+    pub tokens: &'a mut Tokens,
     pub buffer: &'a mut [u8],
     pub pool: &'a mut Pool,
     pub resolver: &'a Resolver,
@@ -150,7 +152,7 @@ impl Connection {
             side,
             phase: Phase::Starting,
             transport: None,
-            attempt: 0,
+            token: None,
             tls_ending: None,
             tail: Buffer::new(),
             held_back: false,
@@ -187,14 +189,13 @@ impl Connection {
     }
 
     /// The system has an event for us.
-    pub fn ready(&mut self, attempt: u8, event: Readiness, cx: &mut Context<'_>) {
+    pub fn ready(&mut self, token: Token, event: Readiness, cx: &mut Context<'_>) {
         if let Phase::Connecting(race) = &mut self.phase {
-            let progress = race.ready(attempt);
+            let progress = race.ready(token);
             self.race_on(progress, cx);
             return self.attend(cx);
         }
-        if self.transport.is_none() || attempt != self.attempt {
-            // It came together with the one that had that attempt given up.
+        if self.token != Some(token) {
             return;
         }
         if event.writable {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::way::{Step, Way};
 use super::{Connection, Context, Phase, Side};
+use mio::Token;
+
 use crate::defects::{contain, place};
 use crate::error::{Error, Result};
 use crate::net::tls::{Peer, Session};
 use crate::net::{Host, Progress, Race, Stream, Transport, tls};
 use crate::proto::proxy;
 use crate::reactor::command::Command;
-use crate::reactor::worker::token;
 
 impl Connection {
     /// Begins an attempt.
@@ -170,19 +171,17 @@ impl Connection {
             return;
         };
         let progress = match progress {
-            Progress::Running => race.advance(cx.now, |stream, attempt| {
+            Progress::Running => race.advance(cx.now, |stream| {
+                let token = cx.tokens.next(cx.slot);
                 let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
-                cx.registry
-                    .register(stream, token(cx.slot, attempt), interest)
+                cx.registry.register(stream, token, interest)?;
+                Ok(token)
             }),
             progress => progress,
         };
         match progress {
             Progress::Running => {}
-            Progress::Won(stream, attempt) => {
-                self.attempt = attempt;
-                self.connected(Stream::Tcp(stream), cx);
-            }
+            Progress::Won(stream, token) => self.connected(Stream::Tcp(stream), token, cx),
             Progress::Lost(address, error) => {
                 let sentence = format!("connecting to {address} failed: {error}");
                 self.give_up(Error::no_connection(sentence, &error));
@@ -192,16 +191,17 @@ impl Connection {
 
     /// Takes a stream that nobody watches yet.
     pub(super) fn take_stream(&mut self, mut stream: Stream, cx: &mut Context<'_>) {
-        self.attempt = 0;
-        if let Err(error) = stream.register(cx.registry, token(cx.slot, self.attempt)) {
+        let token = cx.tokens.next(cx.slot);
+        if let Err(error) = stream.register(cx.registry, token) {
             let sentence = format!("the system watches no further socket: {error}");
             return self.give_up(Error::Resource(sentence.into()));
         }
-        self.connected(stream, cx);
+        self.connected(stream, token, cx);
     }
 
     /// Bytes can flow.
-    fn connected(&mut self, stream: Stream, cx: &mut Context<'_>) {
+    fn connected(&mut self, stream: Stream, token: Token, cx: &mut Context<'_>) {
+        self.token = Some(token);
         let transport = Arc::new(Transport::new(stream));
         {
             let mut facts = self.link.facts.lock();
