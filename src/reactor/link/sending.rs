@@ -105,14 +105,17 @@ impl Link {
                 if fin {
                     self.append_deferred(&mut out);
                 }
-                self.push_out(&mut out, false);
                 Ok(())
             })
         };
         if let Some(half) = turn.as_mut().filter(|_| compressed) {
             half.done(result.is_ok(), &self.mailbox.buffers);
         }
-        result
+        // What is logged while it is written calls the application.
+        drop(turn);
+        result?;
+        self.push_out(&mut self.outbox.lock(), false);
+        Ok(())
     }
 
     /// Sends a ping of at most 125 bytes.
