@@ -198,8 +198,8 @@ fn descriptors_can_be_used_up_and_given_back() {
 }
 
 #[test]
-fn a_descriptor_that_the_application_closes_by_mistake_ends_its_connection_only() {
-    run("stolen");
+fn a_descriptor_that_the_application_closes_by_mistake_ends_only_what_needs_it() {
+    run_in_every_delivery("stolen");
 }
 
 #[test]

@@ -3,27 +3,36 @@
 use std::io;
 use std::net::{Ipv6Addr, Shutdown, SocketAddr};
 #[cfg(unix)]
+use std::os::fd::IntoRawFd;
+#[cfg(unix)]
 use std::path::Path;
 
+use mio::Interest;
 use mio::event::Source;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::cookie::Cookie;
 use super::transport::Stream;
 
 /// A socket that accepts connections.
-pub enum Accepting {
+pub struct Accepting {
+    /// INVARIANT: there is one, until this is dropped.
+    socket: Option<Bound>,
+    cookie: Cookie,
+}
+
+enum Bound {
     /// On an address.
     Tcp(TcpListener),
     /// On a path.
     #[cfg(unix)]
-    Unix(NamedListener),
+    Unix(mio::net::UnixListener, Name),
 }
 
-/// A Unix socket and its name in the file system, which is removed at the end.
+/// The name of a Unix socket in the file system, which is removed at the end.
 #[cfg(unix)]
-pub struct NamedListener {
-    listener: mio::net::UnixListener,
+struct Name {
     path: std::path::PathBuf,
     /// Device and inode: something else may have the path by then.
     identity: Option<(u64, u64)>,
@@ -58,7 +67,7 @@ impl Accepting {
         socket.bind(&address.into())?;
         socket.listen(listening.backlog())?;
         socket.set_nonblocking(true)?;
-        Ok(Self::Tcp(TcpListener::from_std(socket.into())))
+        Ok(Self::of(Bound::Tcp(TcpListener::from_std(socket.into()))))
     }
 
     /// Listens on a path that does not exist, or is a socket where nobody listens any more.
@@ -71,58 +80,93 @@ impl Accepting {
         socket.bind(&socket2::SockAddr::unix(path)?)?;
         socket.listen(listening.backlog())?;
         socket.set_nonblocking(true)?;
-        Ok(Self::Unix(NamedListener {
-            listener: mio::net::UnixListener::from_std(socket.into()),
+        let name = Name {
             path: path.to_owned(),
             identity: identity(path),
-        }))
+        };
+        let listener = mio::net::UnixListener::from_std(socket.into());
+        Ok(Self::of(Bound::Unix(listener, name)))
+    }
+
+    fn of(socket: Bound) -> Self {
+        Self {
+            cookie: Cookie::of(&socket.socket()),
+            socket: Some(socket),
+        }
     }
 
     /// The port, 0 for a path.
     pub fn port(&self) -> io::Result<u16> {
-        match self {
-            Self::Tcp(listener) => Ok(listener.local_addr()?.port()),
-            #[cfg(unix)]
-            Self::Unix(_) => Ok(0),
+        match &self.socket {
+            Some(Bound::Tcp(listener)) => Ok(listener.local_addr()?.port()),
+            _ => Ok(0),
         }
     }
 
     /// The next connection that waits, and from where it is, unless it is on this machine.
     pub fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
+        match &self.socket {
+            Some(Bound::Tcp(listener)) => {
                 let (stream, address) = listener.accept()?;
                 Ok((Stream::Tcp(stream), Some(address)))
             }
             #[cfg(unix)]
-            Self::Unix(named) => {
-                let (stream, _) = named.listener.accept()?;
+            Some(Bound::Unix(listener, _)) => {
+                let (stream, _) = listener.accept()?;
                 Ok((Stream::Unix(stream), None))
             }
+            None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
-    /// What is registered for events.
-    pub fn source(&mut self) -> &mut dyn Source {
-        match self {
-            Self::Tcp(listener) => listener,
+    /// Asks for events of connections that wait.
+    pub fn register(&mut self, registry: &mio::Registry, token: mio::Token) -> io::Result<()> {
+        let source: &mut dyn Source = match &mut self.socket {
+            Some(Bound::Tcp(listener)) => listener,
             #[cfg(unix)]
-            Self::Unix(named) => &mut named.listener,
+            Some(Bound::Unix(listener, _)) => listener,
+            None => return Ok(()),
+        };
+        let registered = registry.register(source, token, Interest::READABLE);
+        if registered.is_err() {
+            // mio takes it for registered all the same.
+            let _ = registry.deregister(source);
         }
+        registered
     }
 }
 
 impl Drop for Accepting {
-    /// The child of a fork may have the descriptor as well. Closing this one would leave the port
-    /// taken, and clients waiting there.
     fn drop(&mut self) {
-        let socket = match self {
-            Self::Tcp(listener) => SockRef::from(&*listener),
-            #[cfg(unix)]
-            Self::Unix(named) => SockRef::from(&named.listener),
+        let Some(bound) = self.socket.take() else {
+            return;
         };
-        // It fails only where nobody listens any more.
-        let _ = socket.shutdown(Shutdown::Both);
+        if !self.cookie.is_of(&bound.socket()) {
+            log::error!("the application has closed the descriptor of a server");
+            return bound.forget();
+        }
+        // The child of a fork may have the descriptor as well: closing this one would leave the
+        // port taken, and clients waiting there. It fails only where nobody listens any more.
+        let _ = bound.socket().shutdown(Shutdown::Both);
+    }
+}
+
+impl Bound {
+    fn socket(&self) -> SockRef<'_> {
+        match self {
+            Self::Tcp(listener) => SockRef::from(listener),
+            #[cfg(unix)]
+            Self::Unix(listener, _) => SockRef::from(listener),
+        }
+    }
+
+    /// Leaves the descriptor to whoever has it.
+    fn forget(self) {
+        #[cfg(unix)]
+        let _ = match self {
+            Self::Tcp(listener) => listener.into_raw_fd(),
+            Self::Unix(listener, _name) => listener.into_raw_fd(),
+        };
     }
 }
 
@@ -156,7 +200,7 @@ fn set_reuse_port(_socket: &Socket) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-impl Drop for NamedListener {
+impl Drop for Name {
     fn drop(&mut self) {
         if self.identity.is_some() && identity(&self.path) == self.identity {
             // Nobody is left to be told of a failure.

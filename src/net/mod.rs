@@ -1,5 +1,6 @@
 //! Non-blocking bytes: names, addresses, connections. Knows no WebSocket and no events.
 
+mod cookie;
 mod listen;
 pub mod proxy;
 mod resolve;

@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 use parking_lot::Mutex;
 use socket2::SockRef;
 
+use super::cookie::Cookie;
 use super::tls::{self, Ending, Layer, Session};
 use crate::proto::{Buffer, Pool};
 
@@ -30,9 +31,7 @@ pub enum Stream {
 pub struct Transport {
     /// INVARIANT: there is one, until this is dropped.
     stream: Option<Stream>,
-    /// By which the system tells its sockets apart, where it does: when an application closes a
-    /// descriptor of ours by mistake, another file gets the number.
-    cookie: Option<u64>,
+    cookie: Cookie,
     tls: OnceLock<Box<Layer>>,
 }
 
@@ -65,7 +64,7 @@ impl Transport {
     pub fn new(stream: Stream) -> Self {
         stream.prepare();
         Self {
-            cookie: stream.cookie(),
+            cookie: Cookie::of(&stream.socket()),
             stream: Some(stream),
             tls: OnceLock::new(),
         }
@@ -206,7 +205,7 @@ impl Transport {
 
     /// Whether the descriptor still is that of the socket.
     fn is_ours(&self, stream: &Stream) -> bool {
-        self.cookie.is_none() || stream.cookie() == self.cookie
+        self.cookie.is_of(&stream.socket())
     }
 }
 
@@ -243,13 +242,6 @@ impl Stream {
             #[cfg(unix)]
             Self::Unix(stream) => SockRef::from(stream),
         }
-    }
-
-    fn cookie(&self) -> Option<u64> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        return self.socket().cookie().ok();
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        None
     }
 
     /// Leaves the descriptor to whoever has it.

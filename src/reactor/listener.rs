@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use mio::event::Source;
-
 use super::entrance::Entrance;
 use super::link::Link;
 use super::request::Request;
 use super::settings::Settings;
 use super::topics::Topics;
 use crate::delivery::Handler;
-use crate::net::Stream;
+use crate::net::{Accepting, Stream};
 
 /// Makes a handler for what it concerns.
 type NewHandler<T> = Box<dyn Fn(&Arc<T>) -> Arc<dyn Handler> + Send + Sync>;
@@ -117,13 +115,13 @@ impl Listener {
     pub fn accept(
         &mut self,
         now: Instant,
-        register: impl FnOnce(&mut dyn Source) -> io::Result<()>,
+        register: impl FnOnce(&mut Accepting) -> io::Result<()>,
         mut each: impl FnMut(Stream),
     ) -> bool {
         self.retry_at = None;
         let entrance = Arc::clone(&self.acceptor.entrance);
         if !self.is_watched {
-            match entrance.with_socket(|it| register(it.source())) {
+            match entrance.with_socket(register) {
                 None => return false,
                 Some(Ok(())) => self.is_watched = true,
                 Some(Err(error)) => {

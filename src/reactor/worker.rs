@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -18,6 +18,7 @@ use super::timers::Timers;
 use super::tokens::{self, Tokens};
 use crate::defects::{contain, place};
 use crate::delivery::Queue;
+use crate::error::Error;
 use crate::net::{Resolver, Stream};
 use crate::proto::Pool;
 
@@ -115,11 +116,16 @@ impl Worker {
 
     /// Waits for something to do, at most `timeout`, and does it. False: the worker was stopped.
     pub fn turn(&mut self, timeout: Option<Duration>) -> bool {
+        if self.stopped {
+            return false;
+        }
         let timeout = self.sleep_time(timeout);
-        if let Err(error) = self.poll.poll(&mut self.events, timeout)
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            log::error!("waiting for events failed: {error}");
+        if let Err(error) = self.wait(timeout) {
+            let sentence = format!("a thread cannot wait for events any more: {error}");
+            log::error!("{sentence}");
+            self.abandon_poll();
+            self.stop(true, &Error::Aborted(sentence.into()));
+            return false;
         }
         self.mailbox.awake();
         let turn = self.mailbox.enter();
@@ -159,6 +165,22 @@ impl Worker {
         }
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let _ = is_watched;
+    }
+
+    /// Fails only where it always will, as when the application has closed the descriptor by mistake.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Leaves the descriptor with which it waits to whoever has the number.
+    fn abandon_poll(&mut self) {
+        // Where the system has none for another one, the number is closed after all.
+        if let Ok(poll) = Poll::new() {
+            std::mem::forget(std::mem::replace(&mut self.poll, poll));
+        }
     }
 
     fn sleep_time(&self, timeout: Option<Duration>) -> Option<Duration> {
@@ -271,7 +293,9 @@ impl Worker {
                 self.remove_listeners(|_| true);
                 self.send_away(now, |_| true);
             }
-            Command::Stop { tell } => self.stop(tell),
+            Command::Stop { tell } => {
+                self.stop(tell, &Error::Aborted("the runtime has ended".into()));
+            }
         }
     }
 
@@ -309,14 +333,7 @@ impl Worker {
         let tokens = &mut self.tokens;
         let is_unfinished = listener.accept(
             now,
-            |source| {
-                let registered = registry.register(source, tokens.next(slot), Interest::READABLE);
-                if registered.is_err() {
-                    // mio takes it for registered all the same.
-                    let _ = registry.deregister(source);
-                }
-                registered
-            },
+            |socket| socket.register(registry, tokens.next(slot)),
             |stream| accepted.push(stream),
         );
         let deadline = listener.deadline();
@@ -390,16 +407,16 @@ impl Worker {
     }
 
     /// Ends everything. What is still on its way to this worker ends as well.
-    fn stop(&mut self, tell: bool) {
+    fn stop(&mut self, tell: bool, why: &Error) {
         self.stopped = true;
         for slot in self.slots.drain() {
             if let Slot::Connection(mut connection) = slot {
-                let _ = contain(|| connection.stop(tell));
+                let _ = contain(|| connection.stop(tell, why.clone()));
             }
         }
         for command in self.mailbox.close() {
             if let Command::Adopt(mut connection) = command {
-                let _ = contain(|| connection.stop(tell));
+                let _ = contain(|| connection.stop(tell, why.clone()));
             }
         }
     }
@@ -446,6 +463,14 @@ impl Worker {
         self.timers.arm(slot, deadline, &mut connection.armed);
         if connection.wants_turn() {
             self.unfinished.push(slot);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.wait(Some(Duration::ZERO)).is_err() {
+            self.abandon_poll();
         }
     }
 }

@@ -120,7 +120,10 @@ impl Polling {
             deadline.map(|it| it.saturating_duration_since(Instant::now()))
         };
         queue.set_direct(direct);
-        own.worker.lock().turn(timeout);
+        if !own.worker.lock().turn(timeout) {
+            // There is nothing to wait for.
+            queue.wake();
+        }
         direct.saturating_sub(queue.set_direct(0))
     }
 }

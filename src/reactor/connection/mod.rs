@@ -336,12 +336,12 @@ impl Connection {
         self.attend(cx);
     }
 
-    /// The runtime ends.
-    pub fn stop(&mut self, tell: bool) {
+    /// Its worker ends.
+    pub fn stop(&mut self, tell: bool, why: Error) {
         if !tell {
             self.link.gate.detach();
         }
-        self.give_up(Error::Aborted("the runtime has ended".into()));
+        self.give_up(why);
     }
 
     /// The library itself has panicked over this connection.
