@@ -181,6 +181,8 @@ static void what_the_parent_ends_does_end(void)
             CHECK_OK(wsabi_socket_close(it.client, 1000, "", 0));
         else
             CHECK_OK(wsabi_runtime_free(it.near));
+        if (way == BY_ABORT || way == BY_CLOSE)
+            poll_for(&it, &it.at_client, WSABI_EVENT_CLOSE, 1);
         while (way != BY_FREE && count_events(&it.at_server, WSABI_EVENT_CLOSE) == 0)
             CHECK(wsabi_runtime_poll(it.near, 0, 10) >= 0);
         wait_for_close(&it.at_server);
