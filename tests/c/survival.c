@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "certificate.h"
 #include "raw_peer.h"
 
 static char bulk[1 << 20];
@@ -87,6 +88,74 @@ static void a_peer_dies_while_handlers_send(void)
     pair_free(&it);
 }
 
+/* Dies of what it gets. */
+static void abort_itself(const wsabi_event *event, recorder *self)
+{
+    (void)self;
+    if (event->kind == WSABI_EVENT_MESSAGE)
+        wsabi_socket_abort(event->handle);
+}
+
+static void secure(pair *it)
+{
+    CHECK_OK(wsabi_options_set_tls_identity(it->server_options, cert_pem, WSABI_NUL_TERMINATED,
+                                            key_pem, WSABI_NUL_TERMINATED));
+    CHECK_OK(wsabi_options_set_tls_ca(it->client_options, cert_pem, WSABI_NUL_TERMINATED));
+    CHECK_OK(wsabi_server_listen(it->runtime, "wss://127.0.0.1:0/", WSABI_NUL_TERMINATED,
+                                 it->server_options, &it->at_server, &it->server));
+}
+
+static wsabi_socket connect_tls(pair *it, int port)
+{
+    char url[64];
+    wsabi_socket socket = 0;
+    snprintf(url, sizeof url, "wss://127.0.0.1:%d/", port);
+    CHECK_OK(wsabi_socket_connect(it->runtime, url, WSABI_NUL_TERMINATED, it->client_options,
+                                  &it->at_client, &socket));
+    return socket;
+}
+
+/* One end sends, main or in handlers, and the other one is gone in the meantime. */
+static void a_peer_over_tls_dies(size_t len, int server_dies)
+{
+    pair it;
+    recorder *dying = server_dies ? &it.at_server : &it.at_client;
+    recorder *living = server_dies ? &it.at_client : &it.at_server;
+    pair_init(&it);
+    dying->hook = abort_itself;
+    living->hook = answer;
+    secure(&it);
+    it.client = connect_tls(&it, wsabi_server_port(it.server));
+    wait_for_open(&it.at_client);
+    send_until_closed(server_dies ? it.client : accepted(&it), len);
+    wait_for_close(&it.at_client);
+    wait_for_close(&it.at_server);
+    pair_free(&it);
+}
+
+/* Before there is a session: what either end says of it meets nobody. */
+static void a_peer_dies_in_the_handshake_of_tls(void)
+{
+    static const char garbage[] = "\x16\x03\x01\x00\x05hello";
+    int port, peer, listener = raw_listen(&port);
+    char scrap[64];
+    pair it;
+    pair_init(&it);
+    secure(&it);
+    peer = raw_connect(wsabi_server_port(it.server));
+    CHECK(raw_send(peer, garbage, sizeof garbage - 1));
+    raw_reset(peer);
+    it.client = connect_tls(&it, port);
+    peer = raw_accept(listener);
+    CHECK(raw_receive_all(peer, scrap, sizeof scrap));
+    raw_send(peer, garbage, sizeof garbage - 1);
+    raw_reset(peer);
+    wait_for_event(&it.at_client, WSABI_EVENT_ERROR, 1);
+    wait_for_close(&it.at_client);
+    close(listener);
+    pair_free(&it);
+}
+
 static void dying_peers_raise_no_signal(void)
 {
     int round, rounds = repetitions(10);
@@ -96,6 +165,13 @@ static void dying_peers_raise_no_signal(void)
         a_peer_dies_while_main_sends(sizeof bulk, reset_after_a_frame);
         a_peer_dies_while_main_sends(sizeof bulk, end_after_a_frame);
         a_peer_dies_while_handlers_send();
+    }
+    for (round = 0; round < repetitions(3); round++) {
+        a_peer_over_tls_dies(10, 0);
+        a_peer_over_tls_dies(10, 1);
+        a_peer_over_tls_dies(sizeof bulk, 0);
+        a_peer_over_tls_dies(sizeof bulk, 1);
+        a_peer_dies_in_the_handshake_of_tls();
     }
 }
 
