@@ -21,6 +21,18 @@ impl Cookie {
 
     /// Whether it is the one of what this descriptor is of now, as far as the system says.
     pub fn is_of(self, socket: &SockRef<'_>) -> bool {
-        self.0.is_none() || Self::of(socket) == self
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(own) = self.0 {
+            return match socket.cookie() {
+                Ok(cookie) => cookie == own,
+                // No descriptor, or one of something else. Whatever else fails says nothing of it.
+                Err(error) => {
+                    ![Some(libc::EBADF), Some(libc::ENOTSOCK)].contains(&error.raw_os_error())
+                }
+            };
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = socket;
+        true
     }
 }
