@@ -76,6 +76,8 @@ REFUSABLE(int, accept4, (int fd, struct sockaddr *from, socklen_t *len, int flag
 REFUSABLE(int, shutdown, (int fd, int how), (fd, how))
 REFUSABLE(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t len),
           (fd, level, name, value, len))
+REFUSABLE(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *len),
+          (fd, level, name, value, len))
 REFUSABLE(int, getsockname, (int fd, struct sockaddr *name, socklen_t *len), (fd, name, len))
 REFUSABLE(int, getpeername, (int fd, struct sockaddr *name, socklen_t *len), (fd, name, len))
 REFUSABLE(ssize_t, recv, (int fd, void *data, size_t len, int flags), (fd, data, len, flags))
@@ -87,6 +89,8 @@ REFUSABLE(int, epoll_ctl, (int fd, int what, int of, struct epoll_event *event),
 REFUSABLE(int, epoll_wait, (int fd, struct epoll_event *events, int most, int milliseconds),
           (fd, events, most, milliseconds))
 REFUSABLE(int, eventfd, (unsigned count, int flags), (count, flags))
+/* Of the library, only those who wake its threads. */
+REFUSABLE(ssize_t, write, (int fd, const void *data, size_t len), (fd, data, len))
 
 /* These report in other ways than by -1 and errno. The name is made up: others, such as localhost, the
  * library may know by itself. */
@@ -98,6 +102,20 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     (void)node;
     memcpy(&real, &address, sizeof real);
     return is_refused("getaddrinfo") ? EAI_MEMORY : real("127.0.0.1", service, hints, found);
+}
+
+/* With which sockets are told not to block. */
+int fcntl(int fd, int what, ...)
+{
+    int (*real)(int, int, ...);
+    void *address = next_one("fcntl");
+    va_list list;
+    long argument;
+    va_start(list, what);
+    argument = va_arg(list, long);
+    va_end(list);
+    memcpy(&real, &address, sizeof real);
+    return is_refused("fcntl") ? -1 : real(fd, what, argument);
 }
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
@@ -142,13 +160,19 @@ static const struct {
     {"socket", EAFNOSUPPORT, 1},
     {"connect", ENETUNREACH, 1},
     {"connect", EADDRNOTAVAIL, 1},
+    {"connect", ENOBUFS, 1},
+    {"connect", EINTR, 0},
     {"bind", EADDRINUSE, 1},
     {"listen", EADDRINUSE, 1},
     {"accept4", EMFILE, 1},
     {"accept4", ENOMEM, 1},
+    {"accept4", ENOBUFS, 1},
+    {"accept4", EPERM, 1},
     {"accept4", ECONNABORTED, 0},
+    {"accept4", EINTR, 0},
     {"shutdown", ENOTCONN, 1},
     {"setsockopt", ENOMEM, 1},
+    {"getsockopt", ENOMEM, 1},
     {"getsockname", ENOBUFS, 1},
     {"getpeername", ENOBUFS, 1},
     {"getpeername", ENOTCONN, 1},
@@ -164,8 +188,11 @@ static const struct {
     {"epoll_ctl", ENOMEM, 1},
     {"epoll_wait", EINTR, 1},
     {"eventfd", EMFILE, 1},
+    {"write", EAGAIN, 0},
+    {"fcntl", EPERM, 1},
     {"getaddrinfo", ENOMEM, 1},
     {"pthread_create", EAGAIN, 1},
+    {"getrandom", EINTR, 0},
     {"getrandom", EPERM, 1},
     {"getrandom", ENOSYS, 1},
 };
