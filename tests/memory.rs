@@ -29,6 +29,11 @@ fn requests_that_are_answered_later() {
     run("c/requests");
 }
 
+#[test]
+fn handlers_that_act_on_each_others_sockets() {
+    run("misuse/handlers");
+}
+
 /// Runs tests/`name`.c under valgrind, which has to find nothing.
 fn run(name: &str) {
     if !is_installed("valgrind", "valgrind") {

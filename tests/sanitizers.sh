@@ -32,5 +32,5 @@ MIRIFLAGS=-Zmiri-disable-isolation cargo "+$nightly" miri test --target-dir targ
 echo "== AddressSanitizer =="
 CC="cc -fsanitize=address" CXX="c++ -fsanitize=address" RUSTFLAGS=-Zsanitizer=address \
     cargo "+$nightly" test --target x86_64-unknown-linux-gnu --target-dir target/asan \
-    --test c_programs -- events_come_in_order user_data_is bad_arguments everything_can handles_that \
-    requests_are what_is_published tls_carries
+    --test c_programs --test misuse -- events_come_in_order user_data_is bad_arguments everything_can \
+    handles_that requests_are what_is_published tls_carries handlers_may
