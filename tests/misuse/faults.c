@@ -26,9 +26,18 @@ static const char *failing = "";
 static int fails_at, fails_for, fails_with;
 static int calls; /* of that function so far */
 
+/* Of a pair, the one that fails at its first call, and how; "" for none. */
+static const char *also_failing = "";
+static int also_fails_with, also_calls;
+
 static int is_refused(const char *function)
 {
     int call;
+    if (strcmp(function, also_failing) == 0 &&
+        __atomic_fetch_add(&also_calls, 1, __ATOMIC_SEQ_CST) == 0) {
+        errno = also_fails_with;
+        return 1;
+    }
     if (strcmp(function, failing) != 0)
         return 0;
     call = __atomic_fetch_add(&calls, 1, __ATOMIC_SEQ_CST);
@@ -201,7 +210,7 @@ static const char *scheme;
 
 static int is_over(void)
 {
-    return calls >= fails_at + fails_for;
+    return calls >= fails_at + fails_for && (also_calls > 0 || also_failing[0] == 0);
 }
 
 static void go_on(void)
@@ -218,17 +227,18 @@ static int live(void)
     is_done = job_run(scheme, is_over, go_on);
     if (calls > fails_at)
         return 0;
-    CHECK(is_done);
+    CHECK(is_done || also_calls > 0);
     return NOT_MET;
 }
 
 /* Whether the function is called that many times. */
 static int refuse(int at, int times)
 {
-    static char errors[65536], description[128];
+    static char errors[65536], description[160];
     int status, is_reported;
-    snprintf(description, sizeof description, "%s: call %d of %s fails %s with %s:", scheme, at + 1,
-             failing, times == 1 ? "once" : "for ever", strerror(fails_with));
+    snprintf(description, sizeof description, "%s: call %d of %s fails %s with %s%s%s:", scheme,
+             at + 1, failing, times == 1 ? "once" : "for ever", strerror(fails_with),
+             also_failing[0] == 0 ? "" : ", as does the first of ", also_failing);
     circumstance = description;
     fails_at = at;
     fails_for = times;
@@ -243,6 +253,29 @@ static int refuse(int at, int times)
         _Exit(1);
     }
     return 1;
+}
+
+/* Two of them in one run: each function together with one of the others. */
+static int refuse_pairs(void)
+{
+    size_t i, j;
+    int at, count = 0;
+    for (i = 0; i < COUNT_OF(faults); i++) {
+        j = (i * 5 + 7) % COUNT_OF(faults);
+        /* The files that then stay open are counted for the one that fails at any call. */
+        if (strcmp(faults[j].function, "getrandom") == 0 ||
+            strcmp(faults[i].function, faults[j].function) == 0)
+            continue;
+        scheme = i % 2 == 0 ? "ws" : "wss";
+        failing = faults[i].function;
+        fails_with = faults[i].error;
+        also_failing = faults[j].function;
+        also_fails_with = faults[j].error;
+        for (at = 0; refuse(at, 1); at++)
+            count++;
+    }
+    also_failing = "";
+    return count;
 }
 
 int main(void)
@@ -266,6 +299,8 @@ int main(void)
             return 1;
         }
     }
+    if (is_long())
+        count += refuse_pairs();
     printf("%d faults\n", count);
     return 0;
 }
