@@ -186,8 +186,6 @@ static void what_the_parent_ends_does_end(void)
         while (way != BY_FREE && count_events(&it.at_server, WSABI_EVENT_CLOSE) == 0)
             CHECK(wsabi_runtime_poll(it.near, 0, 10) >= 0);
         wait_for_close(&it.at_server);
-        if (way == BY_ABORT || way == BY_CLOSE)
-            poll_for(&it, &it.at_client, WSABI_EVENT_CLOSE, 1);
         if (way == BY_FREE)
             it.near = 0;
         else
