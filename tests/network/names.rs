@@ -251,9 +251,9 @@ fn a_late_answer_is_not_taken_for_one_about_another_name() {
     }
     serve_names(|name| {
         let (last, delay) = if name == "old.test" {
-            (1, 3_200)
+            (1, 3_000)
         } else {
-            (2, 600)
+            (2, 1_000)
         };
         let answer = Answer::Addresses(vec![Ipv4Addr::new(127, 0, 0, last)]);
         Some((answer, Duration::from_millis(delay)))
@@ -262,8 +262,8 @@ fn a_late_answer_is_not_taken_for_one_about_another_name() {
     let port = old.local_addr().unwrap().port();
     let new = TcpListener::bind(("127.0.0.2", port)).unwrap();
     let runtime = Runtime::new();
-    // Most of it is left where the machine is busy.
-    let options = within(3_000).reconnecting(1, 1, 0);
+    // Time to poll for RECONNECT, which says where the next attempt leads.
+    let options = within(2_000).reconnecting(500, 500, 0);
     let client = runtime.connect_with(
         &format!("ws://old.test:{port}/"),
         &options,
