@@ -1,7 +1,5 @@
 /* Calls from inside the functions of the application that are no handlers of a socket. */
-#include "pair.h"
-
-#include "certificate.h"
+#include "secure.h"
 
 #include <dlfcn.h>
 #include <sys/socket.h>
@@ -79,19 +77,11 @@ static void set_target(uint64_t *target, uint64_t handle)
 /* Connects, over ws or wss, and sets the targets. */
 static void begin(pair *it, const char *scheme)
 {
-    char url[64];
     set_target(&targets.runtime, it->runtime);
-    CHECK_OK(wsabi_options_set_tls_identity(it->server_options, cert_pem, WSABI_NUL_TERMINATED,
-                                            key_pem, WSABI_NUL_TERMINATED));
-    CHECK_OK(wsabi_options_set_tls_ca(it->client_options, cert_pem, WSABI_NUL_TERMINATED));
-    CHECK_OK(wsabi_options_set_tls_server_name(it->client_options, "localhost", 9));
-    snprintf(url, sizeof url, "%s://127.0.0.1:0/", scheme);
-    CHECK_OK(wsabi_server_listen(it->runtime, url, WSABI_NUL_TERMINATED, it->server_options,
-                                 &it->at_server, &it->server));
+    pair_secure(it);
+    pair_listen_over(it, scheme);
     set_target(&targets.server, it->server);
-    snprintf(url, sizeof url, "%s://127.0.0.1:%d/", scheme, (int)wsabi_server_port(it->server));
-    CHECK_OK(wsabi_socket_connect(it->runtime, url, WSABI_NUL_TERMINATED, it->client_options,
-                                  &it->at_client, &it->client));
+    it->client = pair_dial_over(it, scheme);
     set_target(&targets.sockets[0], it->client);
     wait_for_open(&it->at_client);
     set_target(&targets.sockets[1], accepted(it));

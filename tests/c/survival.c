@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "certificate.h"
 #include "raw_peer.h"
+#include "secure.h"
 
 static char bulk[1 << 20];
 
@@ -96,25 +96,6 @@ static void abort_itself(const wsabi_event *event, recorder *self)
         wsabi_socket_abort(event->handle);
 }
 
-static void secure(pair *it)
-{
-    CHECK_OK(wsabi_options_set_tls_identity(it->server_options, cert_pem, WSABI_NUL_TERMINATED,
-                                            key_pem, WSABI_NUL_TERMINATED));
-    CHECK_OK(wsabi_options_set_tls_ca(it->client_options, cert_pem, WSABI_NUL_TERMINATED));
-    CHECK_OK(wsabi_server_listen(it->runtime, "wss://127.0.0.1:0/", WSABI_NUL_TERMINATED,
-                                 it->server_options, &it->at_server, &it->server));
-}
-
-static wsabi_socket connect_tls(pair *it, int port)
-{
-    char url[64];
-    wsabi_socket socket = 0;
-    snprintf(url, sizeof url, "wss://127.0.0.1:%d/", port);
-    CHECK_OK(wsabi_socket_connect(it->runtime, url, WSABI_NUL_TERMINATED, it->client_options,
-                                  &it->at_client, &socket));
-    return socket;
-}
-
 /* One end sends, main or in handlers, and the other one is gone in the meantime. */
 static void a_peer_over_tls_dies(size_t len, int server_dies)
 {
@@ -124,8 +105,9 @@ static void a_peer_over_tls_dies(size_t len, int server_dies)
     pair_init(&it);
     dying->hook = abort_itself;
     living->hook = answer;
-    secure(&it);
-    it.client = connect_tls(&it, wsabi_server_port(it.server));
+    pair_secure(&it);
+    pair_listen_over(&it, "wss");
+    it.client = pair_dial_over(&it, "wss");
     wait_for_open(&it.at_client);
     send_until_closed(server_dies ? it.client : accepted(&it), len);
     wait_for_close(&it.at_client);
@@ -141,11 +123,12 @@ static void a_peer_dies_in_the_handshake_of_tls(void)
     char scrap[64];
     pair it;
     pair_init(&it);
-    secure(&it);
+    pair_secure(&it);
+    pair_listen_over(&it, "wss");
     peer = raw_connect(wsabi_server_port(it.server));
     CHECK(raw_send(peer, garbage, sizeof garbage - 1));
     raw_reset(peer);
-    it.client = connect_tls(&it, port);
+    it.client = pair_dial_port(&it, "wss", port);
     peer = raw_accept(listener);
     CHECK(raw_receive_all(peer, scrap, sizeof scrap));
     raw_send(peer, garbage, sizeof garbage - 1);

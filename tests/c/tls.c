@@ -1,42 +1,7 @@
 /* wss:// between two ends in one process: messages, threads, and ends at any moment. */
-#include "pair.h"
+#include "secure.h"
 
 #include <pthread.h>
-
-#include "certificate.h"
-
-static void pair_init_tls(pair *self)
-{
-    pair_init(self);
-    CHECK_OK(wsabi_options_set_tls_identity(self->server_options, cert_pem, WSABI_NUL_TERMINATED,
-                                            key_pem, WSABI_NUL_TERMINATED));
-    CHECK_OK(wsabi_options_set_tls_ca(self->client_options, cert_pem, WSABI_NUL_TERMINATED));
-}
-
-static void listen_tls(pair *self)
-{
-    CHECK_OK(wsabi_server_listen(self->runtime, "wss://127.0.0.1:0/", WSABI_NUL_TERMINATED,
-                                 self->server_options, &self->at_server, &self->server));
-}
-
-static wsabi_socket connect_tls(pair *self)
-{
-    char url[64];
-    wsabi_socket socket = 0;
-    snprintf(url, sizeof url, "wss://127.0.0.1:%d/", wsabi_server_port(self->server));
-    CHECK_OK(wsabi_socket_connect(self->runtime, url, WSABI_NUL_TERMINATED, self->client_options,
-                                  &self->at_client, &socket));
-    return socket;
-}
-
-static void pair_connect_tls(pair *self)
-{
-    pair_init_tls(self);
-    listen_tls(self);
-    self->client = connect_tls(self);
-    wait_for_open(&self->at_client);
-    wait_for_open(&self->at_server);
-}
 
 static void messages_of_every_size_arrive(void)
 {
@@ -45,7 +10,8 @@ static void messages_of_every_size_arrive(void)
     record message;
     pair it;
     size_t i;
-    pair_connect_tls(&it);
+    pair_init(&it);
+    pair_connect_over(&it, "wss");
     CHECK(wsabi_socket_fact(it.client, WSABI_FACT_TLS_VERSION, version, sizeof version) > 0);
     CHECK(strncmp(version, "TLSv1.3", 7) == 0);
     for (i = 0; i < COUNT_OF(sizes); i++) {
@@ -84,7 +50,8 @@ static void many_threads_send_in_both_directions(void)
     wsabi_socket ends[2];
     pair it;
     int i;
-    pair_connect_tls(&it);
+    pair_init(&it);
+    pair_connect_over(&it, "wss");
     ends[0] = it.client;
     ends[1] = accepted(&it);
     for (i = 0; i < 2 * SENDERS; i++)
@@ -110,11 +77,12 @@ static void a_client_may_end_at_any_moment_of_the_handshake(void)
 {
     pair it;
     int i;
-    pair_init_tls(&it);
-    listen_tls(&it);
+    pair_init(&it);
+    pair_secure(&it);
+    pair_listen_over(&it, "wss");
     it.at_client.handed_over = repetitions(300);
     for (i = 0; i < repetitions(300); i++) {
-        wsabi_socket socket = connect_tls(&it);
+        wsabi_socket socket = pair_dial_over(&it, "wss");
         pass_time(i);
         if (i % 3 == 0)
             CHECK_OK(wsabi_socket_abort(socket));
@@ -131,9 +99,10 @@ static void a_runtime_may_be_freed_at_any_moment_of_the_handshake(void)
     int i;
     for (i = 0; i < repetitions(60); i++) {
         pair it;
-        pair_init_tls(&it);
-        listen_tls(&it);
-        it.client = connect_tls(&it);
+        pair_init(&it);
+        pair_secure(&it);
+        pair_listen_over(&it, "wss");
+        it.client = pair_dial_over(&it, "wss");
         pass_time(i * 5);
         CHECK_OK(wsabi_runtime_free(it.runtime));
         it.runtime = 0;

@@ -2,13 +2,8 @@
  * to be polled. A message is told whole, or its connection fails. */
 #include "../c/polled.h"
 
-#include <errno.h>
-
 #include "../c/raw_peer.h"
-
-extern void *__libc_malloc(size_t len);
-extern void *__libc_calloc(size_t count, size_t len);
-extern void *__libc_realloc(void *old, size_t len);
+#include "allocator.h"
 
 /* Nothing is refused that is smaller. */
 static size_t large;
@@ -20,25 +15,7 @@ static int is_refused(size_t len)
     if (!__atomic_load_n(&is_counting, __ATOMIC_SEQ_CST) || len < large)
         return 0;
     number = __atomic_fetch_add(&allocations, 1, __ATOMIC_SEQ_CST);
-    if (number < fails_at || number - fails_at >= fails_for)
-        return 0;
-    errno = ENOMEM;
-    return 1;
-}
-
-void *malloc(size_t len)
-{
-    return is_refused(len) ? NULL : __libc_malloc(len);
-}
-
-void *calloc(size_t count, size_t len)
-{
-    return is_refused(count * len) ? NULL : __libc_calloc(count, len);
-}
-
-void *realloc(void *old, size_t len)
-{
-    return is_refused(len) ? NULL : __libc_realloc(old, len);
+    return number >= fails_at && number - fails_at < fails_for;
 }
 
 static uint8_t payload[50000];

@@ -3,15 +3,9 @@
  * what fails says so, and the rest goes on. */
 #include "../c/asking.h"
 
-#include <errno.h>
-
-#include "../c/certificate.h"
 #include "../c/raw_peer.h"
-
-extern void *__libc_malloc(size_t len);
-extern void *__libc_calloc(size_t count, size_t len);
-extern void *__libc_realloc(void *old, size_t len);
-extern void *__libc_memalign(size_t alignment, size_t len);
+#include "../c/secure.h"
+#include "allocator.h"
 
 /* Nothing larger is had. */
 static size_t most = SIZE_MAX;
@@ -22,31 +16,7 @@ static int is_refused(size_t len)
     if (len <= __atomic_load_n(&most, __ATOMIC_SEQ_CST))
         return 0;
     __atomic_fetch_add(&refusals, 1, __ATOMIC_SEQ_CST);
-    errno = ENOMEM;
     return 1;
-}
-
-void *malloc(size_t len)
-{
-    return is_refused(len) ? NULL : __libc_malloc(len);
-}
-
-void *calloc(size_t count, size_t len)
-{
-    return is_refused(count * len) ? NULL : __libc_calloc(count, len);
-}
-
-void *realloc(void *old, size_t len)
-{
-    return is_refused(len) ? NULL : __libc_realloc(old, len);
-}
-
-int posix_memalign(void **place, size_t alignment, size_t len)
-{
-    if (is_refused(len))
-        return ENOMEM;
-    *place = __libc_memalign(alignment, len);
-    return *place == NULL ? ENOMEM : 0;
 }
 
 static void refuse_over(size_t len)
@@ -70,25 +40,14 @@ static const char *const schemes[] = {"ws", "wss"};
 /* A pair over `scheme`, with short times. */
 static void connect_over(pair *it, const char *scheme, int compresses)
 {
-    char url[64];
     size_t i;
     pair_init(it);
     for (i = 0; i < 2; i++) {
         wsabi_options options = i == 0 ? it->server_options : it->client_options;
         CHECK_OK(wsabi_options_set_compression(options, compresses));
         CHECK_OK(wsabi_options_set_close_timeout_ms(options, 500 * (uint32_t)slowness()));
-        CHECK_OK(wsabi_options_set_tls_identity(options, cert_pem, WSABI_NUL_TERMINATED, key_pem,
-                                                WSABI_NUL_TERMINATED));
-        CHECK_OK(wsabi_options_set_tls_ca(options, cert_pem, WSABI_NUL_TERMINATED));
     }
-    snprintf(url, sizeof url, "%s://127.0.0.1:0/", scheme);
-    CHECK_OK(wsabi_server_listen(it->runtime, url, WSABI_NUL_TERMINATED, it->server_options,
-                                 &it->at_server, &it->server));
-    snprintf(url, sizeof url, "%s://127.0.0.1:%d/", scheme, (int)wsabi_server_port(it->server));
-    CHECK_OK(wsabi_socket_connect(it->runtime, url, WSABI_NUL_TERMINATED, it->client_options,
-                                  &it->at_client, &it->client));
-    wait_for_open(&it->at_client);
-    wait_for_open(&it->at_server);
+    pair_connect_over(it, scheme);
 }
 
 static void exchange(pair *it)

@@ -2,53 +2,24 @@
  * The outcome is a status, an event, or the end of the process with a sentence that says why. */
 #include "job.h"
 
-#include <errno.h>
 #include <signal.h>
+
+#include "allocator.h"
 
 /* What a child finishes with where all went well because no allocation was refused. */
 enum { NOT_MET = 42 };
 
-extern void *__libc_malloc(size_t len);
-extern void *__libc_calloc(size_t count, size_t len);
-extern void *__libc_realloc(void *old, size_t len);
-extern void *__libc_memalign(size_t alignment, size_t len);
-
 /* Which allocation fails, and how many from it on. */
 static int is_counting, fails_at, fails_for, allocations;
 
-static int is_refused(void)
+static int is_refused(size_t len)
 {
     int number;
+    (void)len;
     if (!__atomic_load_n(&is_counting, __ATOMIC_SEQ_CST))
         return 0;
     number = __atomic_fetch_add(&allocations, 1, __ATOMIC_SEQ_CST);
-    if (number < fails_at || number - fails_at >= fails_for)
-        return 0;
-    errno = ENOMEM;
-    return 1;
-}
-
-void *malloc(size_t len)
-{
-    return is_refused() ? NULL : __libc_malloc(len);
-}
-
-void *calloc(size_t count, size_t len)
-{
-    return is_refused() ? NULL : __libc_calloc(count, len);
-}
-
-void *realloc(void *old, size_t len)
-{
-    return is_refused() ? NULL : __libc_realloc(old, len);
-}
-
-int posix_memalign(void **place, size_t alignment, size_t len)
-{
-    if (is_refused())
-        return ENOMEM;
-    *place = __libc_memalign(alignment, len);
-    return *place == NULL ? ENOMEM : 0;
+    return number >= fails_at && number - fails_at < fails_for;
 }
 
 /* The job itself needs memory to count what is open: only while nothing is refused. */

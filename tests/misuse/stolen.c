@@ -2,9 +2,7 @@
  * connection: that fails, and nothing else does. Of a server: nobody comes to it any more. Of what a
  * thread waits with: its connections end. What is there instead is neither closed nor written to; only
  * another socket can get what a connection sends, until a ping stays without its pong. */
-#include "../c/pair.h"
-
-#include "../c/certificate.h"
+#include "../c/secure.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -134,25 +132,14 @@ static void check_unharmed(stolen *self, int may_be_written)
 /* A pair with quick pings. */
 static void connect_over(pair *it, const char *scheme)
 {
-    char url[64];
     size_t i;
     pair_init(it);
     for (i = 0; i < 2; i++) {
         wsabi_options options = i == 0 ? it->server_options : it->client_options;
         CHECK_OK(wsabi_options_set_ping_interval_ms(options, PING_MS));
         CHECK_OK(wsabi_options_set_pong_timeout_ms(options, PONG_MS * (uint32_t)slowness()));
-        CHECK_OK(wsabi_options_set_tls_identity(options, cert_pem, WSABI_NUL_TERMINATED, key_pem,
-                                                WSABI_NUL_TERMINATED));
-        CHECK_OK(wsabi_options_set_tls_ca(options, cert_pem, WSABI_NUL_TERMINATED));
     }
-    snprintf(url, sizeof url, "%s://127.0.0.1:0/", scheme);
-    CHECK_OK(wsabi_server_listen(it->runtime, url, WSABI_NUL_TERMINATED, it->server_options,
-                                 &it->at_server, &it->server));
-    snprintf(url, sizeof url, "%s://127.0.0.1:%d/", scheme, (int)wsabi_server_port(it->server));
-    CHECK_OK(wsabi_socket_connect(it->runtime, url, WSABI_NUL_TERMINATED, it->client_options,
-                                  &it->at_client, &it->client));
-    wait_for_open(&it->at_client);
-    wait_for_open(&it->at_server);
+    pair_connect_over(it, scheme);
 }
 
 /* `is_sending`: the application sends at once; else only the next ping tells. */
