@@ -2,6 +2,8 @@
  * the parent notices nothing. exec(): no descriptor of the library comes along. */
 #include "functions.h"
 
+#include "child.h"
+
 #include <fcntl.h>
 #include <sys/wait.h>
 
@@ -46,7 +48,7 @@ static void every_function_knows_handles_of_the_parent(void)
             CHECK(wsabi_last_error()[0] != 0);
             CHECK(made == 0);
         }
-        _exit(0);
+        end_child(0);
     }
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);

@@ -2,6 +2,7 @@
  * goes on to have events. They are for nobody, and not for whoever came after. */
 #include "asking.h"
 
+#include "child.h"
 #include "raw_peer.h"
 
 #include <sys/wait.h>
@@ -18,14 +19,14 @@ static int fork_a_child(int without, pid_t *child_out)
         char byte;
         close(without);
         close(ends[1]);
-        _exit(read(ends[0], &byte, 1) == 0 ? 7 : 1);
+        end_child(read(ends[0], &byte, 1) == 0 ? 7 : 1);
     }
     close(ends[0]);
     *child_out = child;
     return ends[1];
 }
 
-static void end_child(int end, pid_t child)
+static void wait_for_child(int end, pid_t child)
 {
     int status;
     close(end);
@@ -78,7 +79,7 @@ static void the_end_of_a_closed_connection_is_not_that_of_the_next(void)
     expect_upgrade(second);
     close(second);
     close(third);
-    end_child(end, child);
+    wait_for_child(end, child);
     asking_free(&it);
 }
 
