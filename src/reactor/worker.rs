@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
+use parking_lot::Mutex;
 use slab::Slab;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -177,9 +178,10 @@ impl Worker {
 
     /// Leaves the descriptor with which it waits to whoever has the number.
     fn abandon_poll(&mut self) {
+        static ABANDONED: Mutex<Vec<Poll>> = Mutex::new(Vec::new());
         // Where the system has none for another one, the number is closed after all.
         if let Ok(poll) = Poll::new() {
-            std::mem::forget(std::mem::replace(&mut self.poll, poll));
+            ABANDONED.lock().push(std::mem::replace(&mut self.poll, poll));
         }
     }
 

@@ -2,6 +2,8 @@
  * nothing, and go one after the other. The arguments are their paths. */
 #include "loaded.h"
 
+#include "../c/child.h"
+
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -108,7 +110,7 @@ static void both_know_of_a_fork(void)
             CHECK_OK(copies[i].runtime_new(1, WSABI_DELIVER_ON_THREADS, &runtimes[i]));
             CHECK_OK(copies[i].runtime_free(runtimes[i]));
         }
-        _exit(0);
+        end_child(0);
     }
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
