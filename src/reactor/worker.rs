@@ -181,7 +181,8 @@ impl Worker {
         static ABANDONED: Mutex<Vec<Poll>> = Mutex::new(Vec::new());
         // Where the system has none for another one, the number is closed after all.
         if let Ok(poll) = Poll::new() {
-            ABANDONED.lock().push(std::mem::replace(&mut self.poll, poll));
+            let abandoned = std::mem::replace(&mut self.poll, poll);
+            ABANDONED.lock().push(abandoned);
         }
     }
 
