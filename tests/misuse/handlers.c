@@ -2,6 +2,8 @@
  * deliver, WSABI_DELIVERY says. */
 #include "../c/pair.h"
 
+#include "../c/child.h"
+
 #include <sys/wait.h>
 
 #include "process.h"
@@ -222,7 +224,7 @@ static void fork_inside(const wsabi_event *event, recorder *self)
         pair_init(&own);
         pair_connect(&own);
         pair_free(&own);
-        _exit(7);
+        end_child(7);
     }
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
