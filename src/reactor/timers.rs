@@ -74,6 +74,7 @@ mod tests {
         assert_eq!(timers.expired(at(100)), Some((at(50), 1)));
         assert_eq!(timers.expired(at(100)), None);
     }
+
     #[test]
     fn deadlines_of_those_that_are_gone_are_forgotten_when_they_are_most() {
         let start = Instant::now();
